@@ -27,6 +27,20 @@ def dump(result: Result) -> bytes:
     """`result` as bytes."""
     arrays: dict[str, np.ndarray] = {}
     header = {"kind": type(result).__name__, "digest": result.digest, "fields": _pack(result, "", arrays)}
+    return pack(header, arrays)
+
+
+def load(data: bytes) -> Result:
+    """The result in `data`. Raises ValueError where its content does not have the digest it names."""
+    header, arrays = unpack(data)
+    result = _RESULTS[header["kind"]](**_unpack_fields(header["fields"], arrays))
+    if result.digest != header["digest"]:
+        raise ValueError(f"a result that should be {header['digest']} is {result.digest}")
+    return result
+
+
+def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """JSON values and arrays as bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         _write(archive, "header.json", json.dumps(header, sort_keys=True).encode())
@@ -37,8 +51,8 @@ def dump(result: Result) -> bytes:
     return buffer.getvalue()
 
 
-def load(data: bytes) -> Result:
-    """The result in `data`. Raises ValueError where its content does not have the digest it names."""
+def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What `pack` made bytes of."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         header = json.loads(archive.read("header.json"))
         arrays = {
@@ -46,10 +60,7 @@ def load(data: bytes) -> Result:
             for name in archive.namelist()
             if name.endswith(".npy")
         }
-    result = _RESULTS[header["kind"]](**_unpack_fields(header["fields"], arrays))
-    if result.digest != header["digest"]:
-        raise ValueError(f"a result that should be {header['digest']} is {result.digest}")
-    return result
+    return header, arrays
 
 
 def _write(archive: zipfile.ZipFile, name: str, body: bytes) -> None:

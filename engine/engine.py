@@ -253,7 +253,7 @@ def _converse(job: Job, worker: WorkerProcess) -> Result:
     model, method = job.question.model, job.question.method
     worker.held.add(model.spec.digest)
     worker.skills.add(method.name)
-    worker.put(Request(model.format, read_model(model), model.spec, dict(model.settings), method, job.question.query))
+    worker.put(Request(model.format, model.spec, dict(model.settings), method, job.question.query), read_model(model))
     while True:
         kind, body = worker.next_frame()
         if kind == wire.PROGRESS:

@@ -50,9 +50,10 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def put(self, request: object) -> None:
-        """Sends a question; EOFError where the worker is gone."""
+    def put(self, request: object, file: bytes) -> None:
+        """Sends a file and what is asked about it; EOFError where the worker is gone."""
         try:
+            wire.send(self._process.stdin, wire.FILE, file)
             wire.send(self._process.stdin, wire.REQUEST, pickle.dumps(request))
         except BrokenPipeError as error:
             raise EOFError("the worker is gone") from error

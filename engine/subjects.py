@@ -8,13 +8,13 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import numpy as np
 
 from core.digest import digest
 from core.errors import UserFacingError
-from core.nouns import Dataset, Feature, ModelFile, ModelSpec, Subject
+from core.nouns import Capability, Dataset, Feature, ModelFile, ModelSpec, Subject
 from models import capabilities
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _OPTIONAL_SUBJECT = dict.fromkeys(("summary", "example", "source", "licence", "l
     "cutoff": _NUMBER,
 }
 _MODEL = dict.fromkeys(("name", "title", "format", "file", "output", "digest"), str)
+_OPTIONAL_MODEL = {"settings": dict, "capabilities": list}
 _FEATURE_TYPES = {str: str, float: _NUMBER, int: int, bool: bool, tuple: list}
 _FEATURE = {field.name: _FEATURE_TYPES[type(getattr(Feature(""), field.name))] for field in fields(Feature)}
 
@@ -275,7 +276,7 @@ def _models(folder: Path, tables: list[Any], spec: ModelSpec) -> tuple[ModelFile
 
 
 def _model(folder: Path, table: Any, number: int, spec: ModelSpec, card: str) -> ModelFile:
-    known = _take(table, f"[[model]] number {number}", _MODEL, {"settings": dict})
+    known = _take(table, f"[[model]] number {number}", _MODEL, _OPTIONAL_MODEL)
     outputs = ("margin", "logit", "probability") if len(spec.classes) == 2 else ("logit", "probability")
     if known["output"] not in outputs:
         _refuse(f"The model {known['name']} has the output {known['output']!r}", f"Choose {' or '.join(outputs)}")
@@ -287,9 +288,19 @@ def _model(folder: Path, table: Any, number: int, spec: ModelSpec, card: str) ->
             f"The file {path.name} has the digest {found[:8]} and subject.toml names {known['digest'][:8]}",
             "Put the right file back, or name its digest if the change was meant",
         )
-    spec = replace(spec, output=known["output"], capabilities=capabilities(known["format"]))
+    spec = replace(spec, output=known["output"], capabilities=_capabilities(known))
     spec = replace(spec, digest=_model_digest(data, known["format"], settings, spec))
     return ModelFile(known["name"], known["title"], known["format"], str(path), spec, settings, card)
+
+
+def _capabilities(known: Mapping[str, Any]) -> tuple[Capability, ...]:
+    """What the model can do as subject.toml says, else what its format usually can; a worker checks it."""
+    usual = capabilities(known["format"])
+    said = _names(known.get("capabilities", list(usual)), f"The model {known['name']}: capabilities")
+    wrong = sorted(set(said) - set(get_args(Capability)))
+    if wrong:
+        _refuse(f"The model {known['name']} has the capability {wrong[0]!r}", "Choose gradients, trees or linear")
+    return said
 
 
 def _model_digest(data: bytes, format: str, settings: Mapping[str, Any], spec: ModelSpec) -> str:

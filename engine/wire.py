@@ -1,13 +1,14 @@
 """What travels between the engine and a worker: frames of one kind byte, a length and a body.
 
-Towards the worker a body may be pickled, for the engine is trusted. What comes back from a worker,
-which holds a file that is not, is never unpickled: a number, a result in `core.codec`'s form, or JSON.
+Towards the worker a body may be pickled, for the engine is trusted; a file goes ahead of the request that is about
+it, in a frame of its own. What comes back from a worker, which holds a file that is not, is never unpickled: a
+number, a result or a finding in `core.codec`'s form, or JSON.
 """
 
 import struct
 from typing import BinaryIO
 
-REQUEST, PROGRESS, RESULT, REFUSED, BROKEN = b"Q", b"P", b"R", b"E", b"X"
+REQUEST, FILE, PROGRESS, RESULT, FOUND, REFUSED, BROKEN = b"Q", b"F", b"P", b"R", b"D", b"E", b"X"
 
 _HEAD = struct.Struct("<cQ")
 LARGEST = 4 << 30

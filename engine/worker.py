@@ -25,6 +25,7 @@ from core.nouns import ModelSpec, Query
 from core.results import Result
 from engine import wire
 from engine.predict import Predict
+from engine.tasks import TASKS
 from explainers.base import Explainer
 from models import load_model
 
@@ -34,14 +35,21 @@ MODELS_HELD = 4
 
 @dataclass(frozen=True)
 class Request:
-    """One question with the model it is put to."""
+    """One question and how the model that it is put to is read."""
 
     format: str
-    data: bytes
     spec: ModelSpec
     settings: Mapping[str, Any]
     method: Method
     query: Query
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to find out about a file: one of `engine.tasks.TASKS`, by its name."""
+
+    name: str
+    options: Mapping[str, Any]
 
 
 class Worker:
@@ -51,20 +59,23 @@ class Worker:
         self._answers = answers
         self._held: OrderedDict[str, Model] = OrderedDict()
 
-    def answer(self, request: Request) -> None:
-        """Answers `request` with its result, a refusal in words, or the trace of a defect."""
+    def answer(self, request: Request | Task, file: bytes) -> None:
+        """Answers `request`, about `file`, with its result, a refusal in words, or the trace of a defect."""
         try:
-            result = self._result(request)
+            if isinstance(request, Task):
+                kind, body = wire.FOUND, codec.pack(*TASKS[request.name](file, self._progress, **request.options))
+            else:
+                kind, body = wire.RESULT, codec.dump(self._result(request, file))
         except UserFacingError as error:
-            body = json.dumps([error.what, error.why, error.remedy]).encode()
+            body = json.dumps([error.what, error.why, error.remedy, error.code]).encode()
             wire.send(self._answers, wire.REFUSED, body)
         except Exception:  # noqa: BLE001 - a defect ends this question, not the worker
             wire.send(self._answers, wire.BROKEN, traceback.format_exc().encode())
         else:
-            wire.send(self._answers, wire.RESULT, codec.dump(result))
+            wire.send(self._answers, kind, body)
 
-    def _result(self, request: Request) -> Result:
-        model = self._model(request)
+    def _result(self, request: Request, file: bytes) -> Result:
+        model = self._model(request, file)
         method = request.method
         if isinstance(method, Explainer):
             return method.explain(model, request.query, self._progress)
@@ -72,10 +83,10 @@ class Worker:
             return method.attack(model, request.query, self._progress)
         return method.predict(model, request.query)
 
-    def _model(self, request: Request) -> Model:
+    def _model(self, request: Request, file: bytes) -> Model:
         digest = request.spec.digest
         if digest not in self._held:
-            self._held[digest] = load_model(request.format, request.data, request.spec, request.settings)
+            self._held[digest] = load_model(request.format, file, request.spec, request.settings)
             if len(self._held) > MODELS_HELD:
                 self._held.popitem(last=False)
         self._held.move_to_end(digest)
@@ -89,20 +100,22 @@ def main() -> None:
     """Answers until the engine goes away, which ends this process even in the middle of a question."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not mix with the frames
-    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, requests), daemon=True).start()
+    frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, frames), daemon=True).start()
     worker = Worker(answers)
     while True:
-        worker.answer(pickle.loads(requests.get()))
+        file = frames.get()
+        worker.answer(pickle.loads(frames.get()), file)
 
 
-def _listen(stream: BinaryIO, requests: "queue.SimpleQueue[bytes]") -> None:
+def _listen(stream: BinaryIO, frames: "queue.SimpleQueue[bytes]") -> None:
+    """Frames come in pairs: a file, then what is asked about it."""
     while True:
         try:
             _, body = wire.receive(stream)
         except EOFError:
             os._exit(0)
-        requests.put(body)
+        frames.put(body)
 
 
 if __name__ == "__main__":

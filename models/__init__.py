@@ -1,31 +1,52 @@
 """One file a model format: bytes in, a `core.models.Model` out.
 
-Opening a model may crash the process (a malformed booster is a segmentation fault), so `load_model`
-is for workers only. Importing this package loads no library.
+Opening a model may crash the process (a malformed booster is a segmentation fault), so `inspect_model`
+and `load_model` are for workers only. Importing this package loads no library.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from core.errors import UserFacingError
-from core.models import Model
+from core.facts import ModelFacts
+from core.models import Differentiable, Linear, Model, TreeEnsemble
 from core.nouns import Capability, ModelSpec
-from models import lightgbm, torch_network, xgboost
-from models.base import check_outputs
+from models import lightgbm, refused, torch_network, xgboost
+from models.base import broken, check_outputs
 
-FORMATS = {"xgboost": xgboost, "lightgbm": lightgbm, "torch_network": torch_network}
+FORMATS = {
+    "xgboost": xgboost,
+    "lightgbm": lightgbm,
+    "torch_network": torch_network,
+}
+_TYPES = {"gradients": Differentiable, "trees": TreeEnsemble, "linear": Linear}
+
+
+def inspect_model(data: bytes) -> ModelFacts:
+    """What the model file in `data` is, told by its content. Raises UserFacingError for one that is not taken."""
+    for module in FORMATS.values():
+        if module.recognises(data):
+            return module.inspect(data)
+    raise refused.why(data)
 
 
 def load_model(format: str, data: bytes, spec: ModelSpec, settings: Mapping[str, Any]) -> Model:
     """The model in `data`, ready to predict. Raises UserFacingError where file and `spec` do not agree."""
     module = _module(format)
     model = module.load(data, spec, settings)
+    for capability in spec.capabilities:
+        if not isinstance(model, _TYPES[capability]):
+            raise broken(
+                module.TITLE,
+                f"Its subject says that it has {capability} and it has none",
+                f"Take {capability!r} out of its capabilities in subject.toml",
+            )
     check_outputs(module.TITLE, model)
     return model
 
 
 def capabilities(format: str) -> tuple[Capability, ...]:
-    """What models of this format can do, beside predict."""
+    """What models of this format can do beside predict, where their subject does not say."""
     return _module(format).CAPABILITIES
 
 
