@@ -85,7 +85,7 @@ class TreeShapLibrary(Explainer):
         try:
             explainer = shap.TreeExplainer(native, whole, model_output="raw", feature_perturbation="interventional")
             values = np.asarray(explainer.shap_values(rows, check_additivity=False), np.float64)
-        except NotImplementedError as error:
+        except (NotImplementedError, shap.utils._exceptions.InvalidModelError) as error:
             raise _beyond_shap(str(error)) from error
         if values.ndim == 3:
             values = values[:, :, column]

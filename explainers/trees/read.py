@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from explainers.trees import read_lightgbm, read_sklearn, read_xgboost
+from explainers.trees import read_catboost, read_lightgbm, read_onnx, read_sklearn, read_xgboost
 from explainers.trees.forest import Forest, join, unsupported
 
 
@@ -22,8 +22,11 @@ def as_seen(native: Any, rows: np.ndarray) -> np.ndarray:
 
 
 def _reader(native: Any) -> Any:
+    if type(native).__module__ == "models.catboost":
+        return read_catboost
     library = type(native).__module__.split(".")[0]
-    readers = {"xgboost": read_xgboost, "lightgbm": read_lightgbm, "sklearn": read_sklearn}
-    if library not in readers or (library != "sklearn" and type(native).__name__ != "Booster"):
+    readers = {"xgboost": read_xgboost, "lightgbm": read_lightgbm, "sklearn": read_sklearn, "onnx": read_onnx}
+    kinds = {"xgboost": "Booster", "lightgbm": "Booster", "onnx": "ModelProto"}
+    if library not in readers or type(native).__name__ != kinds.get(library, type(native).__name__):
         raise unsupported(f"Its trees are a {library} {type(native).__name__}, which it does not read")
     return readers[library]
