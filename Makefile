@@ -19,7 +19,7 @@ lint: dev
 bench: dev browser
 	$(BIN)/python -m benchmarks
 
-setup: system .venv/ready
+setup: system .venv/ready .venv/warm
 
 dev: setup .venv/ready-dev
 
@@ -28,6 +28,10 @@ dev: setup .venv/ready-dev
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.txt)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+# Workers take the compiled kernels and keep none of their own.
+.venv/warm: .venv/ready $(wildcard explainers/trees/*.py)
 	$(BIN)/python -m explainers.trees.warm
 	touch $@
 

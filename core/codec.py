@@ -5,7 +5,9 @@ The same result gives the same bytes.
 
 import io
 import json
+import math
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -17,6 +19,11 @@ from core.results import Attacked, Attribution, Prediction, Result
 
 FORMAT = "1"
 """The form of results and of their digests. It is raised when either changes, so that no old answer is misread."""
+LARGEST = 512 << 20
+"""Bytes that a result may have, packed and unpacked."""
+_LARGEST_HEADER = 16 << 20
+_MOST_ARRAYS = 10_000
+_KINDS = "biufU"
 
 _RESULTS = {kind.__name__: kind for kind in (Prediction, Attribution, Attacked)}
 _NOUNS = {kind.__name__: kind for kind in (Query, MethodId, Reference, Target)}
@@ -52,15 +59,42 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What `pack` made bytes of."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        header = json.loads(archive.read("header.json"))
-        arrays = {
-            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
-            for name in archive.namelist()
-            if name.endswith(".npy")
-        }
+    """What `pack` made bytes of. Raises ValueError, before taking memory for it, for what is too large or not whole."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            if len(entries) > _MOST_ARRAYS or sum(entry.file_size for entry in entries) > LARGEST:
+                raise ValueError("it unpacks to more than a result may have")
+            bodies = {entry.filename: entry for entry in entries}
+            if bodies["header.json"].file_size > _LARGEST_HEADER:
+                raise ValueError("its header is larger than any")
+            header = json.loads(_read(archive, bodies.pop("header.json")))
+            arrays = {name.removesuffix(".npy"): _array(_read(archive, entry)) for name, entry in bodies.items()}
+    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RecursionError, SyntaxError) as error:
+        raise ValueError("it is not a packed result") from error
+    if not isinstance(header, dict):
+        raise ValueError("its header is no object")
     return header, arrays
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """An entry's bytes, no more than it says that it has: `ZipFile.read` unpacks all and cuts it off then."""
+    with archive.open(entry) as body:
+        return body.read(entry.file_size)
+
+
+def _array(body: bytes) -> np.ndarray:
+    """An array from its `.npy` form, whose header must claim what is there."""
+    stream = io.BytesIO(body)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("an array in a form that is not written here")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.kind not in _KINDS:
+        raise ValueError(f"an array of {dtype}: numbers and texts are read, never pickled objects")
+    if math.prod(shape) * dtype.itemsize != len(body) - stream.tell():
+        raise ValueError("an array that is not what its header says")
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def _write(archive: zipfile.ZipFile, name: str, body: bytes) -> None:

@@ -1,6 +1,5 @@
 """The engine: takes a question, looks whether its answer is known, else has a worker compute it."""
 
-import json
 import logging
 import struct
 import threading
@@ -18,8 +17,8 @@ from core.errors import UserFacingError
 from core.nouns import ModelFile, Query
 from core.results import Result
 from engine import wire
-from engine.pool import Deadline, WorkerProcess
-from engine.subjects import read_model
+from engine.pool import Deadline, WorkerProcess, no_process
+from engine.subjects import SAMPLES, read_model
 from engine.worker import Method, Request
 from explainers.base import Explainer
 from storage.evidence import EvidenceStore, question_key
@@ -194,20 +193,29 @@ class Engine:
             self._busy[lane] += 1
             try:
                 job.worker = self._take_worker(job.question)
-            except OSError as error:
+            except (OSError, UserFacingError) as error:
                 self._busy[lane] -= 1
-                self._close(job, _no_process(error))
+                self._close(job, error if isinstance(error, UserFacingError) else no_process(error))
             else:
                 threading.Thread(target=self._run, args=(job, job.worker), daemon=True).start()
 
     def _take_worker(self, question: Question) -> WorkerProcess:
-        """The idle worker that knows the question's model and method best, else a new one."""
+        """The idle worker that knows the question's model and method best, else a new one.
+
+        Models from two folders are never in one worker, for who made one could alter the answers about the other.
+        """
         idle = self._idle[question.lane]
         idle[:] = [worker for worker in idle if worker.alive]
-        if not idle:
-            return WorkerProcess()
-        worker = max(idle, key=lambda each: _fit(each, question))
-        idle.remove(worker)
+        folder = _folder(question)
+        fitting = [worker for worker in idle if worker.folder in (None, folder)]
+        if fitting:
+            worker = max(fitting, key=lambda each: _fit(each, question))
+            idle.remove(worker)
+        else:
+            while idle and len(idle) + self._busy[question.lane] > WORKERS[question.lane]:
+                idle.pop(0).end()
+            worker = WorkerProcess()
+        worker.folder = folder
         return worker
 
     def _run(self, job: Job, worker: WorkerProcess) -> None:
@@ -244,6 +252,12 @@ class Engine:
         job.finish(outcome)
 
 
+def _folder(question: Question) -> Path:
+    """Where the model is from; the samples, which ship with Assay, are all from one place."""
+    folder = Path(question.model.path).parent
+    return SAMPLES if folder.is_relative_to(SAMPLES) else folder
+
+
 def _fit(worker: WorkerProcess, question: Question) -> int:
     return 2 * (question.method.name in worker.skills) + (question.model.spec.digest in worker.held)
 
@@ -261,7 +275,7 @@ def _converse(job: Job, worker: WorkerProcess) -> Result:
         elif kind == wire.RESULT:
             return _checked(codec.load(body), job.question)
         elif kind == wire.REFUSED:
-            raise UserFacingError(*json.loads(body))
+            raise wire.refusal(body)
         elif kind == wire.BROKEN:
             _log.error("%s failed:\n%s", method.name, body.decode(errors="replace"))
             raise UserFacingError(
@@ -285,14 +299,6 @@ def _distrust() -> UserFacingError:
         "The worker's answer makes no sense",
         "The process that holds the model sent something else than was asked",
         "Ask again; if it happens again, do not trust this model file",
-    )
-
-
-def _no_process(error: OSError) -> UserFacingError:
-    return UserFacingError(
-        "No worker could be started",
-        f"The system refused a new process ({error.strerror})",
-        "Make room for it, then ask again",
     )
 
 

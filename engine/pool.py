@@ -1,4 +1,4 @@
-"""Worker processes: started with a clean environment, one question each at a time, ended without mercy."""
+"""Worker processes: started fenced and with a clean environment, one question each at a time, ended without mercy."""
 
 import logging
 import os
@@ -6,45 +6,61 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+from core.errors import UserFacingError
+from data_files.limits import SETTINGS
 from engine import wire
+from engine.limits import worker_memory
+from engine.sandbox import ROOT, UNFENCED
+from engine.worker import NO_MEMORY
 
 _log = logging.getLogger("assay.worker")
-_ROOT = Path(__file__).resolve().parent.parent
+_LOGGED = 1000  # lines
+_ONE_FILE_SECONDS = 3600
 _PASSED_ON = (
     "PATH",
     "HOME",
     "LANG",
     "LC_ALL",
-    "TMPDIR",
     "SYSTEMROOT",
     "VIRTUAL_ENV",
     "LD_LIBRARY_PATH",
     "CUDA_VISIBLE_DEVICES",
     "NUMBA_CACHE_DIR",
+    *SETTINGS,
 )
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_MOST_THREADS = 16
+_OTHERS = {
+    "HF_HUB_OFFLINE": "1",
+    "JOBLIB_MULTIPROCESSING": "0",
+    "NUMBA_CACHE_LOCATOR_CLASSES": "explainers.trees.kept.Named,explainers.trees.kept.BesideTheCode",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+# The kernel ends a worker when the thread that started it ends; this one lives as long as the process.
+_STARTER = ThreadPoolExecutor(1, "worker-starter")
 
 
 class WorkerProcess:
-    """One worker. `held` are the models, `skills` the methods that it has already loaded."""
+    """One worker. `held` are the models, `skills` the methods that it has already loaded.
 
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "engine.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=_ROOT,
-            env=_environment(),
-            start_new_session=True,
-        )
+    `folder` is where its models are from: who made one of them could alter its answers about the others. A worker
+    that is for `one_file` only has less memory, and a limit to its processor time.
+    """
+
+    def __init__(self, one_file: bool = False) -> None:
+        self._process = _STARTER.submit(_start, one_file).result()
         threading.Thread(target=_log_lines, args=(self.pid, self._process.stderr), daemon=True).start()
         self._ended = False
         self.held: set[str] = set()
         self.skills: set[str] = set()
+        self.folder: Path | None = None
 
     @property
     def pid(self) -> int:
@@ -59,8 +75,8 @@ class WorkerProcess:
             raise EOFError("the worker is gone") from error
 
     def next_frame(self) -> tuple[bytes, bytes]:
-        """Waits for the worker's next frame; EOFError where it died."""
-        return wire.receive(self._process.stdout)
+        """Waits for the worker's next frame; EOFError where it died, ValueError where it sent none."""
+        return wire.receive(self._process.stdout, wire.ANSWERS)
 
     @property
     def alive(self) -> bool:
@@ -77,21 +93,55 @@ class WorkerProcess:
         code = self._process.wait()
         if code == -signal.SIGKILL:
             return "its process was killed, by hand or for lack of memory"
+        if code == -signal.SIGXCPU:
+            return "its process used up its processor time"
+        if code == NO_MEMORY:
+            return "its process had no memory left for the file"
+        if code == UNFENCED:
+            return "its process could not be fenced in, as the log says"
         if code < 0:
             return f"its process crashed ({signal.Signals(-code).name})"
         return f"its process ended by itself (exit status {code})"
 
 
+def _start(one_file: bool) -> subprocess.Popen:
+    most = worker_memory()
+    memory, seconds = (most * 3 // 4, _ONE_FILE_SECONDS) if one_file else (most, 0)
+    return subprocess.Popen(
+        [sys.executable, "-m", "engine.sandbox", "engine.worker", str(memory), str(seconds)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=_environment(),
+        start_new_session=True,
+    )
+
+
 def _log_lines(pid: int, stream: BinaryIO) -> None:
-    """What libraries print in a worker goes to the log, a bounded piece at a time."""
+    """What libraries print in a worker goes to the log, a bounded piece at a time and so many of them."""
+    said = 0
     while line := stream.readline(4096):
-        _log.warning("worker %d: %s", pid, line.decode(errors="replace").rstrip())
+        said += 1
+        if said <= _LOGGED:
+            _log.warning("worker %d: %s", pid, line.decode(errors="replace").rstrip())
 
 
 def _environment() -> dict[str, str]:
     """Nothing secret reaches a worker: only what a Python process needs to run."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return passed | {"OMP_NUM_THREADS": str(os.cpu_count() or 1), "ORT_DISABLE_TELEMETRY": "1"}
+    # captum loads matplotlib, which insists on a folder that looks as if it could write there.
+    passed["MPLCONFIGDIR"] = tempfile.gettempdir()
+    return passed | _OTHERS | dict.fromkeys(_THREADS, str(min(os.cpu_count() or 1, _MOST_THREADS)))
+
+
+def no_process(error: OSError) -> UserFacingError:
+    """The sentence where the system lets no worker start."""
+    return UserFacingError(
+        "No worker could be started",
+        f"The system refused a new process ({error.strerror})",
+        "Make room for it, then ask again",
+    )
 
 
 class Deadline:

@@ -1,10 +1,10 @@
 """A worker process: holds models, answers one question at a time, knows nothing else.
 
-Started by `engine.pool` as `python -m engine.worker`; talks in frames (`engine.wire`) on its standard
+Started by `engine.pool` inside the fence of `engine.sandbox`; talks in frames (`engine.wire`) on its standard
 input and output.
 """
 
-import json
+import logging
 import os
 import pickle
 import queue
@@ -31,6 +31,9 @@ from models import load_model
 
 Method = Explainer | Attack | Predict
 MODELS_HELD = 4
+NO_MEMORY = 71
+"""The exit status of a worker that had no room for the file it was sent."""
+_TRACE = 16_000  # bytes of a defect's trace
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,14 @@ class Worker:
                 kind, body = wire.FOUND, codec.pack(*TASKS[request.name](file, self._progress, **request.options))
             else:
                 kind, body = wire.RESULT, codec.dump(self._result(request, file))
+            if len(body) > wire.ANSWERS[kind]:
+                raise _too_large()
         except UserFacingError as error:
-            body = json.dumps([error.what, error.why, error.remedy, error.code]).encode()
-            wire.send(self._answers, wire.REFUSED, body)
+            wire.send(self._answers, wire.REFUSED, wire.refused(error))
+        except MemoryError:
+            wire.send(self._answers, wire.REFUSED, wire.refused(_out_of_memory()))
         except Exception:  # noqa: BLE001 - a defect ends this question, not the worker
-            wire.send(self._answers, wire.BROKEN, traceback.format_exc().encode())
+            wire.send(self._answers, wire.BROKEN, traceback.format_exc().encode()[-_TRACE:])
         else:
             wire.send(self._answers, kind, body)
 
@@ -96,8 +102,24 @@ class Worker:
         wire.send(self._answers, wire.PROGRESS, struct.pack("<d", share))
 
 
+def _out_of_memory() -> UserFacingError:
+    return UserFacingError(
+        "This takes more memory than a worker may have",
+        "It reached its limit, which is there so that no file can take the whole machine",
+        "Ask about less at a time, or raise the limit and start Assay again",
+        "export ASSAY_WORKER_MEMORY=16384  # MiB",
+    )
+
+
+def _too_large() -> UserFacingError:
+    return UserFacingError(
+        "The answer is too large", "It holds more numbers than one answer may", "Ask about fewer rows at once"
+    )
+
+
 def main() -> None:
     """Answers until the engine goes away, which ends this process even in the middle of a question."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # that it cannot write here is meant
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not mix with the frames
     frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -112,11 +134,9 @@ def _listen(stream: BinaryIO, frames: "queue.SimpleQueue[bytes]") -> None:
     """Frames come in pairs: a file, then what is asked about it."""
     while True:
         try:
-            _, body = wire.receive(stream)
+            _, body = wire.receive(stream, wire.QUESTIONS)
         except EOFError:
             os._exit(0)
+        except MemoryError:
+            os._exit(NO_MEMORY)
         frames.put(body)
-
-
-if __name__ == "__main__":
-    main()

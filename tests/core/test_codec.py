@@ -2,13 +2,15 @@
 
 import io
 import json
+import struct
+import tracemalloc
 import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from core.codec import dump, load
+from core.codec import dump, load, unpack
 from core.nouns import MethodId, Query, Reference, Target
 from core.results import Attacked, Attribution, Prediction
 
@@ -141,3 +143,49 @@ def test_pickles_are_never_opened():
     np.save(body, np.array([object()]), allow_pickle=True)
     with pytest.raises(ValueError, match="[Pp]ickle|Object arrays"):
         load(packed({**parts, "outputs.npy": body.getvalue()}))
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"a.npy": bytes((1 << 20) + 1)}, "more than a result may have"),
+        ({f"{number}.npy": b"" for number in range(10_001)}, "more than a result may have"),
+        ({"header.json": b" " * (17 << 20)}, "header is larger than any"),
+        ({"header.json": b"[]"}, "no object"),
+        ({"header.json": b"[" * 100_000}, "not a packed result"),
+        ({"a.npy": b"not an array"}, "magic string"),
+    ],
+)
+def test_what_would_take_too_much_is_refused_before_it_is_unpacked(parts, said, monkeypatch):
+    if "header.json" not in parts:
+        monkeypatch.setattr("core.codec.LARGEST", 1 << 20)
+    data = packed({"header.json": b"{}", **parts})
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=said):
+            unpack(data)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_entry_that_unpacks_to_more_than_it_says_is_not_unpacked():
+    data = bytearray(packed({"header.json": b"{}", "a.npy": bytes(40 << 20)}))
+    said = struct.pack("<I", 40 << 20)
+    assert data.count(said) >= 1
+    data = bytes(data).replace(said, struct.pack("<I", 1000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError):
+            unpack(data)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(10**12,), (10**6, 10**6), (5,), ()])
+def test_an_array_has_what_its_header_says(shape):
+    body = io.BytesIO()
+    np.lib.format.write_array_header_1_0(body, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    with pytest.raises(ValueError, match="not what its header says"):
+        unpack(packed({"header.json": b"{}", "a.npy": body.getvalue() + bytes(16)}))

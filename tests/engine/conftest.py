@@ -1,5 +1,7 @@
 """A subject, an engine, and questions to put to it."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +37,27 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     made = Engine(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Replaces every worker by a process that sends certain bytes whatever it is asked, and stays or ends."""
+    real = subprocess.Popen
+
+    def install(answer: bytes, stays: bool = True) -> None:
+        file = tmp_path / "answer"
+        file.write_bytes(answer)
+        script = (
+            "import os, pathlib, sys, threading, time; "
+            "threading.Thread(target=sys.stdin.buffer.read, daemon=True).start(); "
+            f"sys.stdout.buffer.write(pathlib.Path({str(file)!r}).read_bytes()); sys.stdout.buffer.flush(); "
+            f"time.sleep({60 if stays else 0}); os._exit(0)"
+        )
+        monkeypatch.setattr(
+            "engine.pool.subprocess.Popen", lambda _, **rest: real([sys.executable, "-S", "-c", script], **rest)
+        )
+
+    return install
 
 
 @pytest.fixture(scope="module")

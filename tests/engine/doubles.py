@@ -1,9 +1,11 @@
 """Methods that misbehave in one known way each, for the engine's tests. Workers import them by name."""
 
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -86,3 +88,39 @@ class Crashing(_Double):
         os.kill(os.getpid(), signal.Signals[self.way])
         time.sleep(60)
         raise AssertionError
+
+
+@dataclass(frozen=True)
+class Holding(_Double):
+    """Says that it has begun, and then lets no other thread of Python run."""
+
+    name = "holding"
+
+    def _run(self, model: Model, query: Query, progress: Progress) -> RawAttribution:
+        progress(0.5)
+        re.match("(a+)+$", "a" * 60 + "b")
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class Inside(_Double):
+    """Says how the process is fenced in which it answers."""
+
+    name = "inside"
+    mark: int = option(0, "Mark", "Makes another question of it.")
+
+    def _run(self, model: Model, query: Query, progress: Progress) -> RawAttribution:
+        import resource
+
+        threads = [(task / "status").read_text() for task in Path("/proc/self/task").iterdir()]
+        try:
+            reads = Path("/etc/passwd").read_text()[:4]
+        except OSError as error:
+            reads = type(error).__name__
+        facts = {
+            "seccomp": re.search(r"Seccomp:\s+(\d)", threads[0])[1],
+            "threads_fenced": all("Seccomp:\t2" in each for each in threads),
+            "reads_passwd": reads,
+            "address_space": resource.getrlimit(resource.RLIMIT_AS)[0] >> 20,
+        }
+        return RawAttribution(np.ones(query.rows.shape), facts=facts)
