@@ -1,4 +1,4 @@
-"""The command door: explains and attacks a model's decisions and writes the report, without a page.
+"""The command door: takes in a model, explains and attacks its decisions and writes the report, without a page.
 
 `python assay.py --help` says how; docs/command-line.md describes what comes out.
 """
@@ -16,6 +16,7 @@ from attacks import attack
 from attacks.base import Attack
 from command import contract
 from command.bar import bar
+from command.check import check
 from command.flags import parser
 from command.formats import FORMATS, as_json
 from core.errors import UserFacingError
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-# --- the four commands -----------------------------------------------------------------------------------------------
+# --- the commands -----------------------------------------------------------------------------------------------
 
 
 def _list(args: argparse.Namespace) -> None:
@@ -111,7 +112,12 @@ def _attack_shown(args: argparse.Namespace, spec: ModelSpec) -> Attack:
     return method
 
 
-_COMMANDS = {"list": _list, "explain": _explain, "attack": _attack, "report": _report}
+def _check(args: argparse.Namespace) -> None:
+    _open_log()
+    _deliver(check(args), args.out)
+
+
+_COMMANDS = {"list": _list, "check": _check, "explain": _explain, "attack": _attack, "report": _report}
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------------
@@ -170,7 +176,17 @@ def _options(pairs: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def _engine() -> Iterator[Engine]:
-    """The engine, its log beside the evidence; its workers end with the command."""
+    """The engine; its workers end with the command."""
+    _open_log()
+    engine = Engine(home())
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _open_log() -> None:
+    """What libraries print and defects leave behind goes to a log beside the evidence."""
     try:
         home().mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -181,11 +197,6 @@ def _engine() -> Iterator[Engine]:
         ) from error
     log = logging.FileHandler(home() / "assay.log", delay=True)
     logging.basicConfig(handlers=[log], format="%(asctime)s %(message)s")
-    engine = Engine(home())
-    try:
-        yield engine
-    finally:
-        engine.close()
 
 
 # --- what comes out --------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 A NumPy array has one entry a row along its first axis; everything else is about the whole answer.
 """
 
+import hashlib
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +13,8 @@ from attacks import ATTACKS
 from core.nouns import MethodId, ModelFile, ModelSpec, Query, Reference, Subject, Target
 from core.options import options_of
 from core.results import Attacked, Attribution
+from engine.intake import Brought
+from engine.preflight import Preflight
 from engine.questions import attacks_for, explainers_for
 from engine.subjects import load_subject, subject_names
 from explainers import EXPLAINERS
@@ -63,6 +66,38 @@ def attacked(subject: Subject, model: ModelFile, found: Attacked) -> Contract:
         "model_calls": found.model_calls,
         "noise_success": found.noise_success,
         **_proof(found),
+    }
+
+
+def checked(subject: Subject, brought: Brought, found: Preflight) -> Contract:
+    """A model and data that were brought, as the subject that they make."""
+    model = subject.model()
+    return {
+        "subject": subject.name,
+        "model": {
+            "format": model.format,
+            "title": model.title,
+            "task": model.spec.task,
+            "modality": model.spec.modality,
+            "classes": list(model.spec.classes),
+            "output": model.spec.output,
+            "gradients": "gradients" in model.spec.capabilities,
+            "digest": hashlib.sha256(brought.model_file).hexdigest(),
+        },
+        "data": {
+            "format": brought.data.format,
+            "title": brought.data.title,
+            "rows": found.rows,
+            "columns": found.columns,
+            "digest": brought.data.digest,
+        },
+        "features": [feature.name for feature in model.spec.features] if model.spec.modality == "table" else [],
+        "read": {"scale": found.scale, "told_by": found.told_by, "settings": dict(model.settings)},
+        "warnings": list(found.warnings),
+        "score": found.score,
+        "scored": found.scored,
+        "explainers": dict(found.explainers),
+        "attacks": dict(found.attacks),
     }
 
 

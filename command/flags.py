@@ -31,6 +31,18 @@ def parser() -> argparse.ArgumentParser:
     command = _command(commands, "list", "Lists subjects, explainers and attacks with their options, as JSON.")
     _out(command, (".json",))
 
+    command = _command(commands, "check", "Takes in a model and data that you bring, and says what they are, as JSON.")
+    command.add_argument("--model", type=Path, required=True, metavar="FILE", help="the model's file, or its folder")
+    command.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="the data's file, or a folder of pictures"
+    )
+    command.add_argument("--target", default="", metavar="COLUMN", help="the column with the true answer (none)")
+    command.add_argument(
+        "--subject", type=Path, metavar="TOML", help="a subject.toml with what you correct; all of it may be left out"
+    )
+    command.add_argument("--save", type=Path, metavar="FOLDER", help="also writes the subject into this new folder")
+    _out(command, (".json",))
+
     command = _command(commands, "explain", "Attributes the score of one class to the features, row by row.")
     _flags_of_subject(command)
     command.add_argument("--method", required=True, metavar="M", help="an explainer, by its name in the list")

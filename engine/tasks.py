@@ -4,13 +4,18 @@ A task takes the file's bytes, progress and its options; it gives JSON values an
 UserFacingError for a file that is not taken.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from core.facts import as_json
-from models import inspect_model
+from core.errors import UserFacingError
+from core.facts import Wanted, as_json
+from core.nouns import ModelSpec
+from data_files import extract_data, inspect_data
+from engine.proposal import Reading
+from models import encode_texts, found_capabilities, inspect_model, load_model
 
 Progress = Callable[[float], None]
 Finding = tuple[Mapping[str, Any], Mapping[str, np.ndarray]]
@@ -20,6 +25,42 @@ def _inspect_model(file: bytes, _progress: Progress) -> Finding:
     return as_json(inspect_model(file)), {}
 
 
+def _inspect_data(file: bytes, _progress: Progress) -> Finding:
+    return as_json(inspect_data(file)), {}
+
+
+def _extract(file: bytes, _progress: Progress, format: str, dialect: Mapping[str, Any], wanted: Wanted) -> Finding:
+    found = extract_data(file, format, dialect, wanted)
+    arrays = {"rows": found.rows, "labels": found.labels, "held_out": found.held_out}
+    return {"row_ids": found.row_ids, "texts": found.texts}, arrays
+
+
+def _encode(file: bytes, _progress: Progress, format: str, texts: Sequence[str]) -> Finding:
+    return encode_texts(format, file, texts), {}
+
+
+def _probe(
+    file: bytes, progress: Progress, format: str, spec: ModelSpec, readings: Sequence[Reading], rows: np.ndarray
+) -> Finding:
+    """Under every reading the outputs for `rows` and what the model can do, or the sentence that refuses it."""
+    said: dict[str, list[str]] = {}
+    outputs: dict[str, np.ndarray] = {}
+    for number, reading in enumerate(readings):
+        try:
+            wanted = replace(spec, output=reading.output, capabilities=())
+            model = load_model(format, file, wanted, reading.settings)
+            outputs[str(number)] = model.predict(rows)
+            said[str(number)] = list(found_capabilities(model))
+        except UserFacingError as error:
+            said[str(number)] = [error.what, error.why, error.remedy]
+        progress((number + 1) / len(readings))
+    return said, outputs
+
+
 TASKS: dict[str, Callable[..., Finding]] = {
     "inspect_model": _inspect_model,
+    "inspect_data": _inspect_data,
+    "extract": _extract,
+    "encode": _encode,
+    "probe": _probe,
 }

@@ -4,22 +4,26 @@ Opening a model may crash the process (a malformed booster is a segmentation fau
 and `load_model` are for workers only. Importing this package loads no library.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import UserFacingError
 from core.facts import ModelFacts
 from core.models import Differentiable, Linear, Model, TreeEnsemble
 from core.nouns import Capability, ModelSpec
-from models import lightgbm, refused, torch_network, xgboost
+from models import catboost, hugging_face, lightgbm, onnx, refused, sklearn, torch_network, xgboost
 from models.base import broken, check_outputs
 
 FORMATS = {
     "xgboost": xgboost,
     "lightgbm": lightgbm,
+    "catboost": catboost,
+    "onnx": onnx,
+    "sklearn": sklearn,
     "torch_network": torch_network,
+    "hugging_face": hugging_face,
 }
-_TYPES = {"gradients": Differentiable, "trees": TreeEnsemble, "linear": Linear}
+_TYPES: dict[Capability, type[Model]] = {"gradients": Differentiable, "trees": TreeEnsemble, "linear": Linear}
 
 
 def inspect_model(data: bytes) -> ModelFacts:
@@ -34,15 +38,24 @@ def load_model(format: str, data: bytes, spec: ModelSpec, settings: Mapping[str,
     """The model in `data`, ready to predict. Raises UserFacingError where file and `spec` do not agree."""
     module = _module(format)
     model = module.load(data, spec, settings)
-    for capability in spec.capabilities:
-        if not isinstance(model, _TYPES[capability]):
-            raise broken(
-                module.TITLE,
-                f"Its subject says that it has {capability} and it has none",
-                f"Take {capability!r} out of its capabilities in subject.toml",
-            )
+    for capability in set(spec.capabilities) - set(found_capabilities(model)):
+        raise broken(
+            module.TITLE,
+            f"Its subject says that it has {capability} and it has none",
+            f"Take {capability!r} out of its capabilities in subject.toml",
+        )
     check_outputs(module.TITLE, model)
     return model
+
+
+def found_capabilities(model: Model) -> tuple[Capability, ...]:
+    """What an opened model can do beside predict, on the scale on which it was opened."""
+    return tuple(name for name, kind in _TYPES.items() if isinstance(model, kind))
+
+
+def encode_texts(format: str, data: bytes, texts: Sequence[str]) -> dict[str, Any]:
+    """The texts as the model in `data` reads them: see the `encode` of its format."""
+    return _module(format).encode(data, texts)
 
 
 def capabilities(format: str) -> tuple[Capability, ...]:

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from attacks import ATTACKS
+from data_files import FORMATS as DATA_FORMATS
 from explainers import EXPLAINERS
 
 ROOT = Path(__file__).parents[1]
 
-# core <- models | explainers | attacks <- engine <- reports <- ui <- pages <- app.py
+# core <- models | data_files | explainers | attacks <- engine <- reports <- ui <- pages <- app.py
 # core <- storage <- engine, access        access <- ui        assay.py uses engine, reports, storage
-METHODS = {"models", "explainers", "attacks"}
+METHODS = {"models", "data_files", "explainers", "attacks"}
 BELOW_ENGINE = {"core", "storage"} | METHODS
 MAY_IMPORT = {
     "core": set(),
@@ -35,7 +36,7 @@ WEB = {"streamlit", "starlette", "uvicorn", "plotly"}
 HEAVY = {
     "torch", "captum", "shap", "xgboost", "lightgbm", "sklearn", "numba", "llvmlite", "matplotlib", "typst", "scipy",
 }  # fmt: skip
-KERNELS = ("explainers/trees/",)
+KERNELS = ("explainers/trees/", "models/onnx_network/")
 # The main script puts the pages into the navigation; it finds them in their folder and knows none by name.
 NAVIGATION = "ui/main.py"
 
@@ -131,9 +132,10 @@ def test_the_web_process_loads_no_heavy_library():
 
 
 def methods() -> list[Path]:
-    """The files of the methods in the two lists, and of the model formats."""
+    """The files of the methods in the two lists, and of the formats of models and data."""
     listed = {ROOT / f"{each.__module__.replace('.', '/')}.py" for each in (*EXPLAINERS, *ATTACKS)}
     formats = {path for path in (ROOT / "models").glob("*.py") if path.stem not in ("__init__", "base")}
+    formats |= {ROOT / "data_files" / f"{each}.py" for each in DATA_FORMATS}
     return sorted(listed | {path for path in formats if not path.stem.startswith("_")})
 
 

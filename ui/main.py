@@ -8,6 +8,7 @@ import streamlit as st
 
 import pages
 from ui import address, header, problems
+from ui.bench import Bench
 from ui.state import the_engine
 from ui.style import STYLE
 
@@ -22,20 +23,21 @@ def main() -> None:
     )
     st.markdown(f"<style>{STYLE}</style>", unsafe_allow_html=True)
     address.begin()
-    chosen = st.navigation([_page(module) for module in pages.screens()], position="top")
-    chosen.run()
+    screens: list[st.Page] = []
+    screens += [_page(module, screens) for module in pages.screens()]
+    st.navigation(screens, position="top").run()
     address.end()
 
 
-def _page(module: ModuleType) -> st.Page:
+def _page(module: ModuleType, screens: list[st.Page]) -> st.Page:
     page = module.PAGE
-    draw = functools.partial(_draw, module)
+    draw = functools.partial(_draw, module, screens)
     return st.Page(draw, title=page.title, url_path=page.slug, default=not page.slug)
 
 
-def _draw(module: ModuleType) -> None:
+def _draw(module: ModuleType, screens: list[st.Page]) -> None:
     with problems.shown():
-        module.render(header.draw(the_engine()))
+        module.render(header.draw(the_engine()) if module.PAGE.about_row else Bench(screens[0]))
 
 
 main()

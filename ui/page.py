@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Page:
-    """One screen. `slug` is its address, "" the landing page; `action` what a person must be allowed to do there."""
+    """One screen. `slug` is its address, "" the landing page; `action` what a person must be allowed to do there.
+
+    `about_row` says whether it is about one row of a subject, which is then chosen at its top.
+    """
 
     title: str
     slug: str
     action: str
     order: int
+    about_row: bool = True

@@ -21,7 +21,9 @@ def shown() -> Iterator[None]:
 def show(error: UserFacingError) -> None:
     """One error as a person reads it."""
     box = st.info if isinstance(error, Cancelled) else st.error
-    box(literal(str(error)))
+    box(literal(error.sentence))
+    if error.code:
+        st.code(error.code, language="python")
 
 
 def literal(text: str) -> str:

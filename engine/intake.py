@@ -1,0 +1,258 @@
+"""Bringing a model and data: looked at in fresh workers, matched, tried on some rows, saved as a subject.
+
+The page and `assay.py check` take the same steps: `look_at_model`, `look_at_data`, `proposal.propose`, `agree`,
+`preflight.examine` and `save`.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from core.errors import UserFacingError
+from core.facts import DataFacts, Extracted, ModelFacts, data_facts, model_facts
+from core.nouns import Capability, Feature, ModelSpec
+from core.scores import decide
+from engine.limits import check_size, limits
+from engine.oneshot import run_task
+from engine.proposal import Proposal, Reading
+from engine.subject_files import About, Agreed, Tokens, write_subject
+from engine.subjects import SAMPLE_NAMES
+from storage.home import home
+
+TRIED = 2_000
+SEED = 7
+_CLEARLY = 0.1  # by how much the labels must favour one reading for it to be told
+
+Progress = Callable[[float], None]
+Cancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Brought:
+    """Two files and what they say of themselves."""
+
+    model: ModelFacts
+    model_file: bytes
+    data: DataFacts
+    data_file: bytes
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The model's outputs (n, columns) for the rows at `positions` (n,) of the data, under the reading that was taken.
+
+    `told_by` says how that reading was told from others.
+    """
+
+    positions: np.ndarray
+    outputs: np.ndarray
+    told_by: str
+
+
+def look_at_model(file: bytes, progress: Progress | None = None, cancelled: Cancelled | None = None) -> ModelFacts:
+    """What a model file is, found out in a worker of its own."""
+    check_size("model", len(file))
+    found, _ = run_task("inspect_model", {}, file, limits().seconds, progress, cancelled)
+    with _trusted():
+        return model_facts(found)
+
+
+def look_at_data(file: bytes, progress: Progress | None = None, cancelled: Cancelled | None = None) -> DataFacts:
+    """What a data file is, found out in a worker of its own."""
+    check_size("data", len(file))
+    found, _ = run_task("inspect_data", {}, file, limits().seconds, progress, cancelled)
+    with _trusted():
+        return data_facts(found)
+
+
+def agree(
+    brought: Brought, proposal: Proposal, progress: Progress | None = None, cancelled: Cancelled | None = None
+) -> tuple[Agreed, Tried]:
+    """The rows that a proposal asks for, and what the model says about some of them under its likeliest reading."""
+    extracted = _extract(brought, proposal, progress, cancelled)
+    tokens = None
+    pixels = (brought.data.lower, brought.data.upper)
+    if proposal.modality == "text":
+        tokens, extracted = _encode(brought, extracted, progress, cancelled)
+        if tokens.cut:
+            cut = f"{tokens.cut:,} texts are longer than is read; they were cut, and nothing after the cut counts."
+            proposal = replace(proposal, lasting=(*proposal.lasting, cut))
+    if proposal.modality == "image":
+        pixels = (0.0, 1.0) if pixels[1] <= 1 else (0.0, 255.0) if pixels[1] <= 255 else pixels
+    agreed = Agreed(proposal, proposal.readings[0], extracted, pixels, tokens)
+    return _try(brought, agreed, progress, cancelled)
+
+
+def spec_of(agreed: Agreed) -> ModelSpec:
+    """What the model is as a subject says it, its digest left open."""
+    proposal = agreed.proposal
+    features = proposal.features
+    shape = agreed.extracted.rows.shape[1:]
+    if proposal.modality == "image":
+        low, high = agreed.pixels
+        features = (Feature("pixel", "pixel", lower=low, upper=high),) * int(np.prod(shape))
+    elif agreed.tokens is not None:
+        features = (Feature("token", "token"),) * int(np.prod(shape))
+    output = agreed.reading.output
+    return ModelSpec(proposal.modality, shape, features, proposal.classes, output, "", proposal.capabilities)
+
+
+def save(brought: Brought, agreed: Agreed, about: About, folder: Path | None = None) -> Path:
+    """Writes the subject's folder, under the home unless another is named; its place."""
+    if folder is None and about.name in SAMPLE_NAMES:
+        raise UserFacingError(
+            f"There is a sample called {about.name} already", "Subjects go by their names", "Choose another name"
+        )
+    place = folder or home() / "subjects" / about.name
+    write_subject(place, about, brought.model, brought.model_file, agreed)
+    return place
+
+
+def _extract(brought: Brought, proposal: Proposal, progress: Progress | None, cancelled: Cancelled | None) -> Extracted:
+    data = brought.data
+    options = {"format": data.format, "dialect": dict(data.dialect), "wanted": proposal.wanted}
+    found, arrays = run_task("extract", options, brought.data_file, limits().seconds, progress, cancelled)
+    with _trusted():
+        ids, texts = tuple(found["row_ids"]), tuple(found["texts"])
+        rows, labels, held_out = arrays["rows"], arrays["labels"], arrays["held_out"]
+        wide = not proposal.features or rows.shape[1:] == (len(proposal.features),)
+        if not wide or not len(ids) == len(labels) == len(held_out) == max(len(rows), len(texts)):
+            raise ValueError("columns of different lengths")
+        return Extracted(rows, ids, labels, held_out, texts)
+
+
+def _encode(
+    brought: Brought, extracted: Extracted, progress: Progress | None, cancelled: Cancelled | None
+) -> tuple[Tokens, Extracted]:
+    """The texts as tokens, and as rows padded to the longest."""
+    options = {"format": brought.model.format, "texts": extracted.texts}
+    found, _ = run_task("encode", options, brought.model_file, limits().seconds, progress, cancelled)
+    with _trusted():
+        ids = tuple(tuple(map(int, each)) for each in found["ids"])
+        pieces = {int(token): str(piece) for token, piece in found["pieces"].items()}
+        special = tuple(map(int, found["special"]))
+        tokens = Tokens(ids, pieces, int(found["mask"]), int(found["pad"]), special, int(found["cut"]))
+        if len(ids) != len(extracted.texts) or not {token for each in ids for token in each} <= set(pieces):
+            raise ValueError("tokens of other texts")
+    rows = np.full((len(ids), max(map(len, ids), default=1)), float(tokens.pad))
+    for row, each in zip(rows, ids, strict=True):
+        row[: len(each)] = each
+    return tokens, replace(extracted, rows=rows)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One reading, the outputs (n, columns) under it, and what the model can do."""
+
+    reading: Reading
+    outputs: np.ndarray
+    capabilities: tuple[Capability, ...]
+
+
+def _try(
+    brought: Brought, agreed: Agreed, progress: Progress | None, cancelled: Cancelled | None
+) -> tuple[Agreed, Tried]:
+    """Asks the model about some rows under every reading, and takes the one that the labels tell."""
+    extracted, readings = agreed.extracted, agreed.proposal.readings
+    count = min(TRIED, len(extracted.rows))
+    positions = np.sort(np.random.default_rng(SEED).permutation(len(extracted.rows))[:count])
+    options: Mapping[str, Any] = {
+        "format": brought.model.format,
+        "spec": spec_of(agreed),
+        "readings": readings,
+        "rows": extracted.rows[positions],
+    }
+    said, outputs = run_task("probe", options, brought.model_file, limits().seconds, progress, cancelled)
+    with _trusted():
+        able = [
+            _Attempt(reading, outputs[str(number)], _capabilities(said[str(number)]))
+            for number, reading in enumerate(readings)
+            if str(number) in outputs
+        ]
+        if not able:
+            raise UserFacingError(*said["0"])
+        for each in able:
+            columns = replace(spec_of(agreed), output=each.reading.output).columns
+            if each.outputs.shape != (count, columns):
+                raise ValueError(f"outputs of shape {each.outputs.shape}")
+    best, told = _told(able, agreed, extracted.labels[positions])
+    _check_finite(best.outputs)
+    proposal = replace(agreed.proposal, capabilities=best.capabilities)
+    tried = Tried(positions, best.outputs, told or brought.model.told_by)
+    return replace(agreed, proposal=proposal, reading=best.reading), tried
+
+
+def _capabilities(names: Sequence[str]) -> tuple[Capability, ...]:
+    if not set(names) <= set(get_args(Capability)):
+        raise ValueError(f"{names} are no capabilities")
+    return tuple(names)
+
+
+@contextlib.contextmanager
+def _trusted() -> Iterator[None]:
+    """What a worker sends is not trusted: what makes no sense ends the intake in words."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise UserFacingError(
+            "The file was put aside",
+            "The process that read it sent something else than was asked",
+            "Do not trust this file; export it again",
+        ) from error
+
+
+def _check_finite(outputs: np.ndarray) -> None:
+    wrong = int((~np.isfinite(outputs).all(axis=1)).sum())
+    if wrong:
+        raise UserFacingError(
+            "The model gives no usable answer",
+            f"Its answer to {wrong:,} of {len(outputs):,} rows is not a finite number",
+            "Fill in missing values as in training, and bring the data that the model was made for",
+        )
+
+
+def _told(able: Sequence[_Attempt], agreed: Agreed, labels: np.ndarray) -> tuple[_Attempt, str]:
+    """The attempt that the labels favour. Raises UserFacingError where they favour none and a person must say."""
+    if len(able) == 1:
+        return able[0], ""
+    scores = [_score(each, agreed, labels) for each in able]
+    order = np.argsort(scores)[::-1]
+    best, second = able[order[0]], able[order[1]]
+    against = f"{scores[order[0]]:.2f} right against {scores[order[1]]:.2f}"
+    if scores[order[0]] - scores[order[1]] < _CLEARLY:
+        settings = best.reading.settings
+        open_ones = sorted(name for name in settings if settings[name] != second.reading.settings.get(name))
+        values = list(dict.fromkeys(str(each.reading.settings[name]) for name in open_ones for each in able))
+        raise UserFacingError(
+            f"How the model reads its input cannot be told: {' and '.join(open_ones)}",
+            f"Its file does not say it, and the labels do not either ({against})",
+            f"Say it under [model.settings] in a subject.toml, or choose it on the page: {' or '.join(values)}",
+        )
+    said = ", ".join(f"{name} = {value}" for name, value in best.reading.settings.items())
+    return best, f"read with {said}, told by the labels: {against}"
+
+
+def _score(attempt: _Attempt, agreed: Agreed, labels: np.ndarray) -> float:
+    """The share of labelled rows that are decided rightly; 0 where none is labelled."""
+    known = labels >= 0
+    spec = replace(spec_of(agreed), output=attempt.reading.output)
+    return float(np.mean(decide(attempt.outputs, spec, None)[known] == labels[known])) if known.any() else 0.0
+
+
+def suggested_name(file_name: str) -> str:
+    """A subject's name from a file's, as good as it goes."""
+    stem = Path(file_name).stem.lower()
+    name = "".join(char if char.isascii() and char.isalnum() else "-" for char in stem).strip("-")[:40]
+    return name or "subject"
+
+
+def scratch() -> "tempfile.TemporaryDirectory[str]":
+    """A private folder for a subject that is not saved yet, gone when it is closed."""
+    place = home() / "drafts"
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return tempfile.TemporaryDirectory(dir=place)

@@ -1,0 +1,120 @@
+"""Subjects: which there are, and a model and data of one's own brought, checked and saved as one more."""
+
+import streamlit as st
+
+from core.errors import UserFacingError
+from engine.intake import save, suggested_name
+from engine.oneshot import warm
+from engine.preflight import Preflight
+from engine.sandbox import gaps
+from engine.shelf import Shelved, free_name, remove, shelf
+from engine.subject_files import About, check_name
+from reports import preflight as words
+from ui import bring, parts, problems
+from ui.bench import Bench
+from ui.page import Page
+
+PAGE = Page("Subjects", "subjects", "view", 5, about_row=False)
+
+
+def render(ctx: Bench) -> None:
+    """The list, then the way in."""
+    warm()
+    subjects = shelf()
+    parts.headline(words.shelf_headline(subjects))
+    _list(ctx, subjects)
+    st.header("Bring your own", anchor=False)
+    parts.paragraphs([words.FENCE])
+    for gap in gaps():
+        st.warning(problems.literal(gap), icon=":material/warning:")
+    model = data = None
+    left, right = st.columns(2, gap="large")
+    with left, problems.shown():
+        model = bring.model()
+        parts.paragraphs(words.model_sentences(model[1]) if model else [words.MODELS_TAKEN])
+    with right, problems.shown():
+        data = bring.data()
+        parts.paragraphs(words.data_sentences(data[1]) if data else [words.DATA_TAKEN])
+    if model is not None and data is not None:
+        with problems.shown():
+            _together(ctx, model, data)
+
+
+def _list(ctx: Bench, subjects: list[Shelved]) -> None:
+    """Every subject with the way to it."""
+    columns = st.columns(3, gap="large")
+    for number, subject in enumerate(subjects):
+        with columns[number % 3]:
+            if subject.problem:
+                st.markdown(f"**{problems.literal(subject.name)}**")
+                parts.paragraphs([subject.problem])
+            else:
+                st.page_link(
+                    ctx.landing,
+                    label=f"**{problems.literal(subject.title)}**",
+                    icon=":material/arrow_forward:",
+                    icon_position="right",
+                    query_params={"subject": subject.name},
+                )
+                parts.quiet(subject.summary)
+            if subject.own:
+                _removal(subject)
+
+
+def _removal(subject: Shelved) -> None:
+    """Removing is asked for twice."""
+    with st.popover("Remove", key=f"removal-{subject.name}"):
+        parts.paragraphs([f"{subject.title} is removed for good: its model, its data, and the way to its answers."])
+        if st.button("Remove it", key=f"remove-{subject.name}"):
+            remove(subject.name)
+            st.rerun()
+
+
+def _together(ctx: Bench, model: bring.File, data: bring.File) -> None:
+    """What the two files make: how they fit, what is to be known first, and where it is saved."""
+    st.header("Do they fit together?", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        answer = bring.target(model[1], data[1])
+        said = bring.corrections(model[1], data[1])
+    try:
+        brought, proposal = bring.fit(model, data, answer, said)
+    except UserFacingError as error:
+        problems.show(error)
+        bring.table(model[1], data[1], None)
+        return
+    found = bring.ready(brought, proposal)
+    _preflight(found.preflight, answer)
+    if proposal.features:
+        st.header("The columns, as they will be read", anchor=False)
+        bring.table(model[1], data[1], proposal)
+    st.header("Save it and see its decisions explained", anchor=False)
+    _save(ctx, found)
+
+
+def _preflight(found: Preflight, answer: str) -> None:
+    """Figures first, then what to know before trusting them."""
+    parts.paragraphs([words.score_sentence(found, answer), words.decided_sentence(found), words.scale_sentence(found)])
+    if found.warnings:
+        st.markdown("**To know before you go on**")
+        st.markdown("\n".join(f"- {problems.literal(warning)}" for warning in found.warnings))
+    with st.expander("What can explain and attack it", type="compact"):
+        parts.table(
+            {"Method": [line[0] for line in words.methods(found)], "": [line[1] for line in words.methods(found)]}
+        )
+
+
+def _save(ctx: Bench, found: bring.Ready) -> None:
+    """The names that people and addresses will know it by."""
+    usual = free_name(suggested_name(bring.file_name()))
+    with st.form("bring-save", border=False):
+        left, middle, right = st.columns(3, gap="medium")
+        title = left.text_input("Title", usual.replace("-", " ").capitalize(), max_chars=80)
+        noun = middle.text_input("What one row is called", "row", max_chars=40)
+        name = right.text_input("Name in addresses", usual, max_chars=48)
+        wanted = st.form_submit_button("Save and explain", type="primary")
+    if wanted:
+        check_name(name)
+        about = About(name, title.strip() or name, noun.strip() or "row", limits=found.preflight.limits)
+        save(found.brought, found.agreed, about)
+        bring.forget()
+        st.switch_page(ctx.landing, query_params={"subject": name})

@@ -1,0 +1,145 @@
+"""How columns are matched to a model's inputs, and what is asked instead of guessed."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.errors import UserFacingError
+from core.facts import Column, DataFacts, Input, ModelFacts
+from engine.proposal import propose
+
+AGE = Column("age", "integer", "whole numbers", distinct=40, lower=18, upper=75)
+INCOME = Column("income", "real", "numbers", distinct=90, lower=612.5, upper=19_874.25, decimals=2)
+HOME = Column("home", "category", "3 names", distinct=3, categories=("owns", "rents", "shares"), examples=("rents",))
+NOTES = Column("notes", "text", "text", distinct=95, examples=("late again",))
+ID = Column("case_id", "integer", "whole numbers", distinct=100, lower=1, upper=100)
+ANSWER = Column("decision", "category", "2 names", distinct=2, categories=("approved", "declined"))
+DATA = DataFacts("csv", "CSV", 100, (ID, AGE, INCOME, HOME, ANSWER), "0" * 64)
+NAMED = ModelFacts(
+    "sklearn", "a pipeline", "table", (3,), 1, ("margin", "probability"), "told by the file",
+    inputs=(Input("income", "real"), Input("age", "real"), Input("home", "category", ("rents", "owns", "shares"))),
+    classes=("approved", "declined"),
+)  # fmt: skip
+NAMELESS = replace(NAMED, inputs=(Input(),) * 3, classes=())
+
+
+def said(error: pytest.ExceptionInfo) -> str:
+    return str(error.value)
+
+
+def test_columns_are_matched_by_name_in_the_order_of_the_model() -> None:
+    found = propose(NAMED, DATA, "decision")
+    assert [each.name for each in found.features] == ["income", "age", "home"]
+    assert found.features[2].categories == ("rents", "owns", "shares")  # the model's codes, not the alphabet
+    assert found.classes == ("approved", "declined")
+    assert (found.wanted.label, found.wanted.id) == ("decision", "case_id")
+    assert any("another order" in each for each in found.warnings)
+
+
+def test_a_missing_column_is_named_and_never_guessed() -> None:
+    with pytest.raises(UserFacingError, match="no column 'home'"):
+        propose(NAMED, replace(DATA, columns=(ID, AGE, INCOME, ANSWER)), "decision")
+
+
+def test_a_missing_answer_is_named() -> None:
+    with pytest.raises(UserFacingError, match="no column 'verdict'"):
+        propose(NAMED, DATA, "verdict")
+
+
+def test_a_model_without_names_takes_the_columns_in_order_and_says_so() -> None:
+    numbers = replace(DATA, columns=(ID, AGE, INCOME, replace(INCOME, name="savings"), ANSWER))
+    found = propose(NAMELESS, numbers, "decision")
+    assert [each.name for each in found.features] == ["age", "income", "savings"]
+    assert any("taken in their order: age, income, savings" in each for each in found.warnings)
+    assert any("0 is approved, 1 is declined" in each for each in found.warnings + found.lasting)
+
+
+def test_a_model_without_names_and_another_number_of_columns_asks() -> None:
+    with pytest.raises(UserFacingError, match="names none of its 3 inputs, and 2 columns are left"):
+        propose(NAMELESS, replace(DATA, columns=(AGE, INCOME, ANSWER)), "decision")
+    wider = replace(DATA, columns=(AGE, INCOME, replace(INCOME, name="a"), replace(INCOME, name="b"), ANSWER))
+    with pytest.raises(UserFacingError, match="4 columns are left"):
+        propose(NAMELESS, wider, "decision")
+    order = {"feature": [{"name": name} for name in ("b", "age", "a")]}
+    assert [each.name for each in propose(NAMELESS, wider, "decision", order).features] == ["b", "age", "a"]
+
+
+def test_names_for_codes_are_asked_for_never_guessed() -> None:
+    coded = replace(NAMED, inputs=(Input("income"), Input("age"), Input("home", "real")))
+    with pytest.raises(UserFacingError, match="The model reads a number there, and the column holds 'rents'"):
+        propose(coded, DATA, "decision")
+    unsaid = replace(NAMED, inputs=(Input("income"), Input("age"), Input("home")))
+    with pytest.raises(UserFacingError, match="which code stands for which name"):
+        propose(unsaid, DATA, "decision")
+    order = {"feature": [{"name": "home", "kind": "category", "categories": ["shares", "rents", "owns"]}]}
+    assert propose(coded, DATA, "decision", order).features[2].categories == ("shares", "rents", "owns")
+
+
+def test_what_a_person_says_of_a_column_wins() -> None:
+    more = {"name": "age", "unit": "years", "mutable": False, "direction": "up", "lower": 0, "upper": 120}
+    age = propose(NAMED, DATA, "decision", {"feature": [more]}).features[1]
+    assert (age.unit, age.mutable, age.direction, age.lower, age.upper) == ("years", False, "up", 0, 120)
+    assert age.kind == "integer" or age.kind == "real"
+
+
+def test_bounds_hold_every_value_and_are_round() -> None:
+    income = propose(NAMED, DATA, "decision").features[0]
+    assert (income.lower, income.upper) == (0.0, 20_000.0)
+    constant = replace(DATA, columns=(ID, AGE, replace(INCOME, lower=5.0, upper=5.0, distinct=1), HOME, ANSWER))
+    assert propose(NAMED, constant, "decision").features[0].upper > 5.0
+
+
+def test_what_is_known_to_bear_on_decisions_is_marked_protected() -> None:
+    assert [each.protected for each in propose(NAMED, DATA, "decision").features] == [False, True, False]
+
+
+def test_columns_that_are_left_out_constant_or_missing_are_named() -> None:
+    columns = (ID, replace(AGE, missing=7), replace(INCOME, distinct=1), HOME, NOTES, ANSWER)
+    warnings = " ".join(propose(NAMED, replace(DATA, columns=columns), "decision").warnings)
+    assert "left out: notes" in warnings
+    assert "same value in every row: income" in warnings
+    assert "age (7)" in warnings
+
+
+@pytest.mark.parametrize(
+    ("column", "sentence"),
+    [
+        (replace(ANSWER, categories=("a", "b", "c"), distinct=3), "3 different answers and the model tells 2"),
+        (replace(INCOME, name="decision", distinct=90), "is no class"),
+    ],
+)
+def test_an_answer_that_is_no_class_of_the_model_is_refused(column: Column, sentence: str) -> None:
+    with pytest.raises(UserFacingError, match=sentence):
+        propose(NAMED, replace(DATA, columns=(ID, AGE, INCOME, HOME, column)), "decision")
+
+
+def test_one_class_only_is_said() -> None:
+    one = replace(ANSWER, categories=("approved",), distinct=1)
+    found = propose(NAMED, replace(DATA, columns=(ID, AGE, INCOME, HOME, one)), "decision")
+    assert any("one class only" in each for each in found.warnings)
+
+
+def test_a_number_or_a_class_is_told_by_the_answer() -> None:
+    open_ended = replace(NAMELESS, outputs=("margin", "value"), inputs=(Input(),) * 2)
+    table = replace(DATA, columns=(AGE, INCOME, ANSWER))
+    assert propose(open_ended, table, "decision").readings[0].output == "margin"
+    number = replace(DATA, columns=(AGE, INCOME, replace(INCOME, name="price")))
+    found = propose(open_ended, number, "price")
+    assert (found.readings[0].output, found.classes) == ("value", ())
+
+
+def test_settings_that_the_file_leaves_open_become_readings() -> None:
+    picture = ModelFacts(
+        "onnx", "a network", "image", (0, 0, 1), 10, ("logit",), "told", ask={"divide": (255, 1)},
+        settings={"layout": "channels_first"}, capabilities=("gradients",),
+    )  # fmt: skip
+    pictures = DataFacts("images", "pictures", 60, (replace(ANSWER, name="label", categories=tuple("0123456789"), distinct=10),), "0" * 64, shape=(8, 8, 1), upper=255)  # fmt: skip # noqa: E501
+    found = propose(picture, pictures)
+    assert [each.settings["divide"] for each in found.readings] == [255, 1]
+    assert all(each.settings["layout"] == "channels_first" for each in found.readings)
+    told = propose(picture, pictures, "", {"model": [{"settings": {"divide": 1}}]})
+    assert [dict(each.settings) for each in told.readings] == [{"layout": "channels_first", "divide": 1}]
+    with pytest.raises(UserFacingError, match="reads pictures of 28 x 28 x 1"):
+        propose(replace(picture, shape=(28, 28, 1)), pictures)
+    with pytest.raises(UserFacingError, match="reads pictures and the data is a table"):
+        propose(picture, DATA, "decision")

@@ -1,0 +1,278 @@
+"""Bringing a model and data on the page: two files, what they are, the table of columns, the preflight.
+
+Everything stays with the person who brought it until it is saved as a subject.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from core.errors import UserFacingError
+from core.facts import DataFacts, ModelFacts
+from core.nouns import Feature
+from engine.intake import Agreed, Brought, Cancelled, Progress, Tried, agree, look_at_data, look_at_model
+from engine.limits import limits
+from engine.preflight import Preflight, examine
+from engine.proposal import Proposal, propose
+from ui import waiting
+from ui.problems import literal
+
+_FILES = "bring.files"
+_LOOKED = "bring.looked"
+_SAID = "bring.said"
+_KINDS = ("real", "integer", "boolean", "category")
+_LIKELY = ("target", "label", "class", "y", "outcome", "decision", "diagnosis", "true_answer")
+
+File = tuple[bytes, Any]
+Look = Callable[[bytes, Progress, Cancelled], Any]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A model and data that fit together and were tried."""
+
+    brought: Brought
+    agreed: Agreed
+    preflight: Preflight
+
+
+def model() -> tuple[bytes, ModelFacts] | None:
+    """The model's file and what it is; None before one is there."""
+    return _upload("Model", limits().model, look_at_model, _MODEL_HELP)
+
+
+def data() -> tuple[bytes, DataFacts] | None:
+    """The data's file and what it is; None before one is there."""
+    return _upload("Data", limits().data, look_at_data, _DATA_HELP)
+
+
+_MODEL_HELP = "Told by its content, whatever it is called. How to export one is in docs/bring-a-model.md."
+_DATA_HELP = "Told by its content, whatever it is called. What is understood is in docs/bring/data.md."
+
+
+def _upload(label: str, most: int, look: Look, help: str) -> tuple[bytes, Any] | None:
+    """A file that the person brings; it is kept while they look at other pages."""
+    kept = st.session_state.setdefault(_FILES, {})
+    uploaded = st.file_uploader(
+        label,
+        key=f"bring-{label.lower()}",
+        max_upload_size=most // 2**20,
+        help=help,
+        on_change=kept.pop,
+        args=(label, None),
+    )
+    if uploaded is not None:
+        kept[label] = (uploaded.name, uploaded.getvalue())
+    if label not in kept:
+        return None
+    name, file = kept[label]
+    if uploaded is None:
+        st.caption(f"Still here: {literal(name)}. Choose another file to replace it.")
+    return file, _once(f"{label}/{_sha(file)}", lambda *ways: look(file, *ways), f"Looking at {name}")
+
+
+def _once(key: str, work: Callable[[Progress, Cancelled], Any], what: str) -> Any:
+    """What `work` gives, kept while the person stays: an error too, so that no rerun opens a bad file again."""
+    kept = st.session_state.setdefault(_LOOKED, {})
+    if key not in kept:
+        try:
+            kept[key] = waiting.work(key, work, what)
+        except UserFacingError as error:
+            if not waiting.was_cancelled(key):
+                kept[key] = error
+            raise
+    if isinstance(kept[key], UserFacingError):
+        raise kept[key]
+    return kept[key]
+
+
+def _sha(file: bytes) -> str:
+    return hashlib.sha256(file).hexdigest()
+
+
+def file_name() -> str:
+    """What the data's file is called on the person's own machine."""
+    return st.session_state[_FILES]["Data"][0]
+
+
+def target(model: ModelFacts, data: DataFacts) -> str:
+    """The column with the true answer, as the person chooses it."""
+    names = [column.name for column in data.columns]
+    inputs = {each.name for each in model.inputs}
+    left = [name for name in names if name not in inputs]
+    likely = [name for name in left if name.lower() in _LIKELY] or (left[-1:] if all(inputs) else names[-1:])
+    choices = ["", *names]
+    start = choices.index(likely[0]) if likely else 0
+    return st.selectbox(
+        "Column with the true answer",
+        choices,
+        index=start,
+        format_func=lambda name: name or "none",
+        key=f"bring-target-{data.digest[:12]}",
+        help="What really was the case in each row, by which the model's decisions are judged.",
+    )
+
+
+def corrections(model: ModelFacts, data: DataFacts) -> dict[str, Any]:
+    """What the person says of roles, readings and columns, in the form of a subject.toml."""
+    said: dict[str, Any] = dict(st.session_state.get(_SAID, {}).get(data.digest, {}))
+    told = _reading(model)
+    if told:
+        said["model"] = [told]
+    order = _order(model, data)
+    if order and "feature" not in said:
+        said["feature"] = [{"name": name} for name in order]
+    return said
+
+
+def _reading(model: ModelFacts) -> dict[str, Any]:
+    """How the model is read, where its file leaves that open."""
+    told: dict[str, Any] = {}
+    if not model.ask and len(model.outputs) < 2:
+        return told
+    with st.popover("How the model is read", icon=":material/tune:"):
+        if len(model.outputs) > 1:
+            output = st.selectbox("Scale of its outputs", model.outputs, key="bring-output", help=f"{model.told_by}.")
+            if output != model.outputs[0]:
+                told["output"] = output
+        for name, values in model.ask.items():
+            usual = "as the labels tell"
+            choice = st.selectbox(name.capitalize(), [usual, *values], key=f"bring-setting-{name}")
+            if choice != usual:
+                told.setdefault("settings", {})[name] = choice
+    return told
+
+
+def _order(model: ModelFacts, data: DataFacts) -> list[str]:
+    """The columns in the order of inputs that have no names; empty where the model names them."""
+    if model.modality != "table" or all(each.name for each in model.inputs):
+        return []
+    names = [column.name for column in data.columns]
+    taken = {st.session_state.get(f"bring-target-{data.digest[:12]}")}
+    return st.multiselect(
+        f"Columns that the model reads, in the order of training ({len(model.inputs)})",
+        names,
+        default=[name for name in names if name not in taken][: len(model.inputs)],
+        key=f"bring-order-{data.digest[:12]}",
+        help="The model's file does not name its inputs, so that only their order tells which is which.",
+    )
+
+
+def forget() -> None:
+    """Lets go of the files that were brought and of all that was found out about them."""
+    for name in (_FILES, _LOOKED, _SAID):
+        st.session_state.pop(name, None)
+
+
+def _order_said(data: DataFacts) -> list[str]:
+    return list(st.session_state.get(f"bring-order-{data.digest[:12]}", ()))
+
+
+def table(model: ModelFacts, data: DataFacts, proposal: Proposal | None) -> None:
+    """The columns as they will be read, to be corrected; without a proposal, as the data alone say."""
+    rows = [_line(each) for each in proposal.features] if proposal else _guesses(model, data)
+    if not rows:
+        return
+    said = st.session_state.get(_SAID, {}).get(data.digest, {})
+    version = hashlib.sha256(json.dumps([rows, said], default=str).encode()).hexdigest()[:12]
+    edited = st.data_editor(
+        rows,
+        key=f"bring-table-{version}",
+        hide_index=True,
+        disabled=["name"],
+        height=min(420, 40 + 36 * len(rows)),
+        column_config=_columns(),
+        alt="Every column that the model reads: its kind, bounds, categories and what may be changed.",
+    )
+    changed = edited != rows or proposal is None
+    if st.button("Check again with these corrections", disabled=not changed, key=f"bring-apply-{version}"):
+        wanted = dict(said) | {"feature": [_correction(line) for line in edited]}
+        st.session_state.setdefault(_SAID, {})[data.digest] = wanted
+        st.rerun()
+
+
+def _line(feature: Feature) -> dict[str, Any]:
+    coded = feature.kind in ("category", "boolean")
+    return {
+        "name": feature.name,
+        "label": feature.label,
+        "kind": feature.kind,
+        "unit": feature.unit,
+        "lower": None if coded else feature.lower,
+        "upper": None if coded else feature.upper,
+        "categories": list(feature.categories),
+        "missing": feature.missing,
+        "mutable": feature.mutable,
+        "direction": feature.direction,
+        "group": feature.group,
+        "protected": feature.protected,
+    }
+
+
+def _guesses(model: ModelFacts, data: DataFacts) -> list[dict[str, Any]]:
+    """The model's columns as far as they are there, in its order."""
+    wanted = [each.name for each in model.inputs if each.name] or _order_said(data)
+    columns = {column.name: column for column in data.columns}
+    return [
+        _line(
+            Feature(
+                column.name,
+                "category" if column.kind == "text" else column.kind,
+                lower=column.lower or 0.0,
+                upper=column.upper if column.upper is not None else 1.0,
+                categories=column.categories if column.kind != "boolean" else (),
+                missing=column.missing > 0,
+            )
+        )
+        for column in (columns[name] for name in wanted if name in columns)
+    ]
+
+
+def _correction(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the table as a [[feature]]; what does not apply to its kind is left out."""
+    coded = line["kind"] in ("category", "boolean")
+    left_out = {"lower", "upper"} if coded else {"categories"}
+    if line["kind"] == "boolean":
+        left_out |= {"categories"}
+    return {name: value for name, value in line.items() if name not in left_out and value is not None}
+
+
+def _columns() -> dict[str, Any]:
+    column = st.column_config
+    return {
+        "name": column.TextColumn("Column", pinned=True),
+        "label": column.TextColumn("Plain name", help="What a person reads instead of the column's name."),
+        "kind": column.SelectboxColumn("Kind", options=_KINDS, required=True),
+        "unit": column.TextColumn("Unit"),
+        "lower": column.NumberColumn("Lowest", help="The least value that makes sense; also an attack's bound."),
+        "upper": column.NumberColumn("Highest", help="The largest value that makes sense; also an attack's bound."),
+        "categories": column.ListColumn("Categories, in the order of their codes"),
+        "missing": column.CheckboxColumn("May be missing"),
+        "mutable": column.CheckboxColumn("Can change", help="Whether the person concerned could have another value."),
+        "direction": column.SelectboxColumn("Only", options=("any", "up", "down"), required=True),
+        "group": column.TextColumn("Family", help="Columns of one family are ranked together."),
+        "protected": column.CheckboxColumn("Protected", help="What a decision may not rest on."),
+    }
+
+
+def ready(brought: Brought, proposal: Proposal) -> Ready:
+    """The rows taken and the model tried on some of them; waited for in place, once."""
+    key = f"try/{_sha(brought.model_file)}/{brought.data.digest}/{proposal!r}"
+
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[Agreed, Tried]:
+        return agree(brought, proposal, progress, cancelled)
+
+    agreed, tried = _once(hashlib.sha256(key.encode()).hexdigest(), work, "Trying the model on your rows")
+    return Ready(brought, agreed, examine(brought, agreed, tried))
+
+
+def fit(
+    model: tuple[bytes, ModelFacts], data: tuple[bytes, DataFacts], answer: str, said: Mapping[str, Any]
+) -> tuple[Brought, Proposal]:
+    """What the two files make together. Raises UserFacingError where their columns do not match."""
+    brought = Brought(model[1], model[0], data[1], data[0])
+    return brought, propose(brought.model, brought.data, answer, said)
