@@ -20,12 +20,13 @@ from command.check import check
 from command.flags import parser
 from command.formats import FORMATS, as_json
 from core.errors import UserFacingError
-from core.nouns import ModelFile, ModelSpec, Subject, Target
+from core.nouns import ModelFile, ModelSpec, Reference, Subject, Target
 from engine.engine import Engine, Lane, Question
 from engine.predict import Predict
 from engine.questions import (
     ATTACK_SIZES,
     attack_query,
+    attack_refusals,
     attacks_for,
     default_class,
     default_pair,
@@ -35,6 +36,7 @@ from engine.questions import (
 from engine.subjects import load_subject
 from explainers import explainer
 from explainers.base import Explainer
+from reports.case import SECTIONS
 from reports.gather import gather
 from reports.pdf import build
 from storage.files import write_whole
@@ -71,7 +73,7 @@ def _explain(args: argparse.Namespace) -> None:
     method = explainer(args.method, **_options(args.option))
     subject, model = _subject(args)
     rows = _positions(subject, args.rows)
-    reference = subject.reference(args.reference, args.reference_seed)
+    reference = _reference(args, subject, model.spec)
     method.check(model.spec, Target(0, method.scales(model.spec)[0]))
     with _engine() as engine:
         target = _target(engine, subject, model, rows[0], args.target, method, "long")
@@ -93,19 +95,26 @@ def _attack(args: argparse.Namespace) -> None:
 def _report(args: argparse.Namespace) -> None:
     subject, model = _subject(args)
     row = subject.position(args.row)
-    reference = subject.reference(args.reference, args.reference_seed)
+    reference = _reference(args, subject, model.spec)
     explainers = tuple(kind() for kind in default_pair(model.spec))
-    method = _attack_shown(args, model.spec) if "attack" in args.sections else None
+    sections = args.sections or tuple(each for each in SECTIONS if each != "attack" or attacks_for(model.spec))
+    method = _attack_shown(args, model.spec) if "attack" in sections else None
     with _engine() as engine:
         target = _target(engine, subject, model, row, args.target, explainers[0], "quick")
         with bar("Report") as progress:
-            case = gather(engine, subject, model, row, target, reference, explainers, method, args.sections, progress)
+            case = gather(engine, subject, model, row, target, reference, explainers, method, sections, progress)
     _write(args.out, build(case))
 
 
 def _attack_shown(args: argparse.Namespace, spec: ModelSpec) -> Attack:
     """The attack that a report shows: the page's, unless another is asked for."""
-    name = args.attack or attacks_for(spec)[0].name
+    fitting = [kind.name for kind in attacks_for(spec)]
+    if not fitting:
+        title, why = attack_refusals(spec)[0]
+        raise UserFacingError(
+            "The report cannot show an attack", f"None applies; {title}: {why}", "Leave attack out of --sections"
+        )
+    name = args.attack or fitting[0]
     size = ATTACK_SIZES[spec.modality] if args.eps is None else args.eps
     method = attack(name, norm=args.norm, size=size)
     method.check(spec)
@@ -126,6 +135,17 @@ _COMMANDS = {"list": _list, "check": _check, "explain": _explain, "attack": _att
 def _subject(args: argparse.Namespace) -> tuple[Subject, ModelFile]:
     subject = load_subject(args.subject)
     return subject, subject.model(args.model)
+
+
+def _reference(args: argparse.Namespace, subject: Subject, spec: ModelSpec) -> Reference:
+    """The rows to compare with; a text is compared with itself, so that none can be asked for."""
+    if spec.modality == "text" and (args.reference is not None or args.reference_seed is not None):
+        raise UserFacingError(
+            "The reference cannot be chosen",
+            "A text is compared with itself, every word hidden",
+            "Leave --reference and --reference-seed out",
+        )
+    return subject.reference(args.reference, args.reference_seed)
 
 
 def _positions(subject: Subject, text: str) -> list[int]:

@@ -123,7 +123,9 @@ class Attack(ABC):
 def nothing_to_attack(spec: ModelSpec) -> str | None:
     """What every attack refuses, in a sentence."""
     if spec.task == "regression":
-        return "An attack changes decisions and this model predicts a number; attack a classifier"
+        return "An attack turns decisions and this model predicts a number; attack a classifier"
+    if spec.modality == "text":
+        return "It changes numbers and categories, not words; hide single words under What would change it"
     if not any(feature.mutable for feature in spec.features):
         return "Every feature is fixed; let at least one be changed"
     return None

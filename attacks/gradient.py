@@ -36,9 +36,12 @@ class GradientAttack(Attack):
     )
 
     def refusal(self, spec: ModelSpec) -> str | None:
+        if spec.modality == "text" or spec.task == "regression":
+            return nothing_to_attack(spec)
         if "gradients" not in spec.capabilities:
             return "It follows gradients and this model has none; random_search needs none"
-        stuck = [f.title for f in spec.features if f.mutable and f.kind not in ("real", "pixel")]
+        features = () if spec.modality == "image" else spec.features
+        stuck = [f.title for f in features if f.mutable and f.kind not in ("real", "pixel")]
         if stuck:
             return f"It moves in small steps and {stuck[0]} cannot; random_search can change such features"
         return nothing_to_attack(spec)

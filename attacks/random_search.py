@@ -37,8 +37,6 @@ class RandomSearch(Attack):
     queries: int = option(500, "Queries", "How often each row is sent to the model at most.", low=1, high=1_000_000)
 
     def refusal(self, spec: ModelSpec) -> str | None:
-        if spec.modality == "text":
-            return "It changes numbers and categories, not words; attack a model of tables or images"
         return nothing_to_attack(spec)
 
     def _run(self, model: Model, query: Query, space: Space, progress: Progress) -> RawAttacked:

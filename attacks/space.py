@@ -19,7 +19,7 @@ class Space:
     """The legal neighbourhood of rows under one model's features."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        features = spec.features
+        features = tuple(spec.features)
         if len(features) != math.prod(spec.shape):
             raise ValueError(f"{len(features)} features describe rows of shape {spec.shape}")
         self.features = features

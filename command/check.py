@@ -30,7 +30,7 @@ def check(args: argparse.Namespace) -> Contract:
     brought = Brought(look_at_model(model_file), model_file, look_at_data(data_file), data_file)
     agreed, tried = agree(brought, propose(brought.model, brought.data, args.target, said))
     found = examine(brought, agreed, tried)
-    about = _about(args, said, found.limits)
+    about = _about(args, said, {"limits": found.limits, "outcome": agreed.proposal.outcome})
     if args.save is not None:
         subject = load_subject(str(save(brought, agreed, about, args.save)))
     else:
@@ -39,14 +39,14 @@ def check(args: argparse.Namespace) -> Contract:
     return checked(subject, brought, found)
 
 
-def _about(args: argparse.Namespace, said: Mapping[str, Any], limits: str) -> About:
+def _about(args: argparse.Namespace, said: Mapping[str, Any], found: Mapping[str, str]) -> About:
     """What the corrections say of the subject; its name from the folder or the data otherwise."""
     told = {name: value for name, value in said.get("subject", {}).items() if name in _SAID}
     name = told.pop("name", suggested_name((args.save or args.data).name))
     check_name(name)
     title = told.pop("title", name.replace("-", " ").capitalize())
     told = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
-    return About(name, title, **{"limits": limits} | told)
+    return About(name, title, **found | told)
 
 
 def _corrections(path: Path | None) -> dict[str, Any]:

@@ -74,9 +74,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--sections",
         type=_sections,
-        default=SECTIONS,
         metavar="S,S",
-        help=f"what goes in, of {','.join(SECTIONS)} (all; without attack none is run)",
+        help=f"what goes in, of {','.join(SECTIONS)} (all that there are for the model; without attack none is run)",
     )
     _out(command, (".pdf",), required=True)
     return door

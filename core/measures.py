@@ -1,8 +1,11 @@
 """Figures over many rows: importance, performance, robustness. Pure functions of arrays."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+LEAST_TEXTS = 3
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,38 @@ def importance(values: np.ndarray, seed: int = 0, draws: int = 400) -> Importanc
 def ranking(values: np.ndarray) -> np.ndarray:
     """Feature positions (d,) by mean absolute attribution (n, *shape), the largest first."""
     return np.argsort(-np.abs(values.reshape(len(values), -1)).mean(axis=0), kind="stable")
+
+
+@dataclass(frozen=True)
+class TokenEffect:
+    """A token's effect over the texts that hold it: `mean` of its effects, `size` of their absolute values."""
+
+    token: int
+    mean: float
+    size: float
+    texts: int
+
+
+def token_effects(
+    rows: Sequence[np.ndarray], values: Sequence[np.ndarray], ordinary: Callable[[np.ndarray], np.ndarray]
+) -> list[TokenEffect]:
+    """The tokens of texts `rows`, each (length,), by the mean size of their effects `values`, the largest first.
+
+    `ordinary` says which places of a text hold one of its own tokens. A token that occurs twice in a text counts
+    with both effects together; one that fewer than `LEAST_TEXTS` texts hold is left out, as chance would rank it.
+    """
+    found: dict[int, list[float]] = {}
+    for row, effects in zip(rows, values, strict=True):
+        kept = ordinary(row)
+        tokens, place = np.unique(row[kept], return_inverse=True)
+        for token, effect in zip(tokens, np.bincount(place, effects[kept], len(tokens)), strict=True):
+            found.setdefault(int(token), []).append(float(effect))
+    listed = [
+        TokenEffect(token, float(np.mean(each)), float(np.abs(each).mean()), len(each))
+        for token, each in found.items()
+        if len(each) >= LEAST_TEXTS
+    ]
+    return sorted(listed, key=lambda each: (-each.size, each.token))
 
 
 def rates(happened: np.ndarray, decided: np.ndarray) -> tuple[float, float]:
@@ -97,6 +132,46 @@ def calibration(happened: np.ndarray, chance: np.ndarray, bins: int = 10) -> Cal
         high=np.array([high for _, high in ends]),
         count=np.array([len(part) for part in parts]),
     )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How near predicted numbers come to the true ones.
+
+    `r2` is the share of the true numbers' variance that is predicted, NaN where they are all alike; `error` the
+    mean absolute error and `usual` that of saying the median of the true numbers every time. Intervals are 95%.
+    """
+
+    r2: float
+    r2_interval: tuple[float, float]
+    error: float
+    error_interval: tuple[float, float]
+    usual: float
+
+
+def fit(truth: np.ndarray, predicted: np.ndarray, seed: int = 0, draws: int = 1000) -> Fit:
+    """The fit of predictions (n,) to true numbers (n,).
+
+    The intervals are the percentile bootstrap over rows (Efron and Tibshirani 1993, chapter 13), one thousand draws.
+    """
+    rng = np.random.default_rng(seed)
+    n, missed = len(truth), np.abs(predicted - truth)
+    r2s, errors = np.empty(draws), np.empty(draws)
+    for draw in range(draws):
+        chosen = rng.integers(n, size=n)
+        r2s[draw], errors[draw] = _r2(truth[chosen], predicted[chosen]), missed[chosen].mean()
+    known = r2s[np.isfinite(r2s)]
+    r2_ends = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
+    error_ends = np.percentile(errors, [2.5, 97.5])
+    usual = float(np.abs(truth - np.median(truth)).mean())
+    pairs = [(float(low), float(high)) for low, high in (r2_ends, error_ends)]
+    return Fit(_r2(truth, predicted), pairs[0], float(missed.mean()), pairs[1], usual)
+
+
+def _r2(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """1 less the squared errors over the squared distances from the mean; NaN where there are none."""
+    around = ((truth - truth.mean()) ** 2).sum()
+    return float(1 - ((predicted - truth) ** 2).sum() / around) if around > 0 else float("nan")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What is audited and what is asked: features, models' specifications, data, subjects, questions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -78,8 +78,76 @@ class Feature:
             return self.categories[int(value)]
         if self.kind == "boolean":
             return "yes" if value else "no"
+        if self.kind == "integer" and not self.unit and abs(value) < 10_000:
+            return f"{value:z.0f}"  # a year, say
         digits = 0 if self.kind == "integer" else self.decimals
         return f"{value:z,.{digits}f} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class Pixels(Sequence[Feature]):
+    """The features of a picture of `shape` (height, width, channels): one a pixel and channel, row by row.
+
+    Made when they are asked for, so that a large picture is said, hashed and sent to a worker as four numbers and
+    two bounds. `pixel_2_5` is row 2, column 5, counted from 0.
+    """
+
+    shape: tuple[int, ...]
+    lower: float
+    upper: float
+
+    def __len__(self) -> int:
+        return int(np.prod(self.shape))
+
+    def __iter__(self) -> Iterator[Feature]:
+        return map(self._at, range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return tuple(map(self._at, range(*index.indices(len(self)))))
+        return self._at(range(len(self))[index])
+
+    def _at(self, index: int) -> Feature:
+        width, channels = self.shape[1:]
+        (row, column), channel = divmod(index // channels, width), index % channels
+        name, label = f"pixel_{row}_{column}", f"Row {row + 1}, column {column + 1}"
+        if channels > 1:
+            name, label = f"{name}_{channel}", f"{label}, channel {channel + 1}"
+        return Feature(name, "pixel", label, lower=self.lower, upper=self.upper, decimals=0)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """How a model's tokens are read by people: the printed piece of each id that occurs.
+
+    A piece that starts a word begins with a space. `mask` stands for a word that is hidden, `pad` fills a row up;
+    `special` are the ids, `pad` among them, that a text does not consist of and that no method touches.
+    """
+
+    pieces: tuple[tuple[int, str], ...]
+    mask: int
+    pad: int
+    special: tuple[int, ...]
+
+    def ordinary(self, rows: np.ndarray) -> np.ndarray:
+        """Which places of `rows` (..., length) hold a token of the text itself; a hidden one counts."""
+        return ~np.isin(rows, [*self.special, self.pad]) | (rows == self.mask)
+
+    def masked(self, rows: np.ndarray) -> np.ndarray:
+        """`rows` with every token of the text hidden: what a text is compared with."""
+        return np.where(self.ordinary(rows), float(self.mask), rows)
+
+    def piece(self, token: float) -> str:
+        """What is printed for a token id."""
+        return " [hidden]" if token == self.mask else self._printed.get(int(token), " [unknown]")
+
+    def text(self, row: np.ndarray) -> str:
+        """The text that a row (length,) holds."""
+        return "".join(self.piece(token) for token in row[self.ordinary(row)]).strip()
+
+    @cached_property
+    def _printed(self) -> dict[int, str]:
+        return dict(self.pieces)
 
 
 @dataclass(frozen=True)
@@ -88,16 +156,21 @@ class ModelSpec:
 
     `output` says what `Model.predict` returns: `margin`, one column, the log-odds of `classes[1]`;
     `logit`, one column a class before softmax; `probability`, one column a class; `value`, one
-    column of a regression. `digest` is that of the model file and how it is read.
+    column of a regression. `digest` is that of the model file and how it is read. `outcome` is the number
+    that a regression predicts, in words: its name, unit and decimals. `vocabulary` is there for text alone.
+    `inked` says of pictures of one channel that their upper end is ink on paper rather than light.
     """
 
     modality: Literal["table", "image", "text"]
     shape: tuple[int, ...]
-    features: tuple[Feature, ...]
+    features: Sequence[Feature]
     classes: tuple[str, ...]
     output: Output
     digest: str
     capabilities: tuple[Capability, ...] = ()
+    outcome: Feature = Feature("value")
+    vocabulary: Vocabulary | None = None
+    inked: bool = True
 
     @property
     def task(self) -> Literal["classification", "regression"]:
@@ -129,8 +202,9 @@ class ModelSpec:
 class Dataset:
     """Rows in raw units with their ids and labels.
 
-    `rows` (n, *shape) float64, read-only; `labels` (n,) class indices, -1 where unknown;
-    `held_out` (n,) bool: not seen in training, the only rows performance is measured on.
+    `rows` (n, *shape) float64, read-only; `labels` (n,) class indices, -1 where unknown, or where a number is
+    predicted float64 with NaN where unknown; `held_out` (n,) bool: not seen in training, the only rows
+    performance is measured on.
     """
 
     rows: np.ndarray
@@ -140,7 +214,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", frozen_array(self.rows))
-        object.__setattr__(self, "labels", frozen_array(self.labels, np.int64))
+        numbers = np.asarray(self.labels).dtype.kind == "f"
+        object.__setattr__(self, "labels", frozen_array(self.labels, np.float64 if numbers else np.int64))
         object.__setattr__(self, "held_out", frozen_array(self.held_out, np.bool_))
 
     def __len__(self) -> int:
@@ -153,7 +228,8 @@ class Dataset:
     @property
     def judged(self) -> np.ndarray:
         """Positions of the rows on which performance is measured: held out and labelled."""
-        return np.flatnonzero(self.held_out & (self.labels >= 0))
+        known = ~np.isnan(self.labels) if self.labels.dtype.kind == "f" else self.labels >= 0
+        return np.flatnonzero(self.held_out & known)
 
     def index(self, row_id: str) -> int:
         """The position of the row called `row_id`, or a sentence that says which there are."""
@@ -170,9 +246,9 @@ class Dataset:
     def _positions(self) -> dict[str, int]:
         return {row_id: index for index, row_id in enumerate(self.row_ids)}
 
-    def sample(self, size: int, seed: int, held_out_only: bool = False) -> np.ndarray:
-        """Positions of a seeded sample without replacement, in ascending order."""
-        pool = np.flatnonzero(self.held_out) if held_out_only else np.arange(len(self))
+    def sample(self, size: int, seed: int, judged_only: bool = False) -> np.ndarray:
+        """Positions of a seeded sample without replacement, in ascending order; of the judged rows, if asked for."""
+        pool = self.judged if judged_only else np.arange(len(self))
         chosen = np.random.default_rng(seed).permutation(pool)[:size]
         return np.sort(chosen)
 
@@ -199,6 +275,7 @@ class Subject:
 
     `cutoff` is the probability of `classes[1]` from which that class is decided; None where the
     largest output decides. `reference_size` and `reference_seed` name the default reference sample.
+    `verdicts` say a decision in words, one a class; of a regression one, "is valued at", or none.
     """
 
     name: str
@@ -251,6 +328,11 @@ class Subject:
         chosen = self.dataset.sample(size, seed)
         ids = tuple(self.dataset.row_ids[i] for i in chosen)
         return Reference(self.dataset.rows[chosen], ids, seed)
+
+    def masked(self, position: int, vocabulary: Vocabulary) -> "Reference":
+        """What the text at `position` is compared with: itself, with every token of its own hidden."""
+        rows = vocabulary.masked(self.dataset.rows[[position]])
+        return Reference(rows, (f"{self.dataset.row_ids[position]} hidden",))
 
     def verdict(self, decided: int, spec: ModelSpec) -> str:
         """What a decision for class `decided` is called in a sentence: "was declined"."""

@@ -46,6 +46,11 @@ class Proposal:
     warnings: tuple[str, ...] = ()
     lasting: tuple[str, ...] = ()
 
+    @property
+    def outcome(self) -> str:
+        """What a predicted number is called; nothing of a classification."""
+        return "" if self.classes else self.wanted.label.replace("_", " ")
+
 
 def propose(model: ModelFacts, data: DataFacts, target: str = "", corrections: Corrections | None = None) -> Proposal:
     """The subject that model and data make. Raises UserFacingError where their columns do not fit together.
@@ -180,7 +185,7 @@ def _label_names(label: Column) -> tuple[str, ...]:
         return ("0", "1") if label.lower is not None else ("no", "yes")
     raise UserFacingError(
         f"The column {label.name!r} is no class",
-        f"It is {label.why}: {label.distinct:,} different values",
+        f"{label.why[:1].upper()}{label.why[1:]}",
         "Choose the column with the true class",
     )
 
@@ -342,7 +347,7 @@ def _kind(column: Column, given: Input, corrected: Mapping[str, Any]) -> tuple[s
     if given.categories:
         return kind, given.categories
     if given.kind == "category":  # the model reads names, not codes: their order does not matter
-        return kind, _names(column)
+        return (column.kind, ()) if column.kind in ("boolean", "integer") else (kind, _names(column))
     raise UserFacingError(
         f"The column {column.name!r} cannot be read",
         f"It holds names such as {_listed(map(repr, column.examples[:3]))}, the model reads codes, and its file does "
@@ -423,6 +428,7 @@ def _texts(data: DataFacts, wanted: Wanted, said: Corrections) -> Wanted:
     if not text:
         able = [c.name for c in data.columns if c.kind in ("text", "category") and c.name not in (wanted.label, row_id)]
         texts = [c.name for c in data.columns if c.kind == "text" and c.name in able] or able
+        texts = ["text"] if "text" in texts else texts
         if len(texts) != 1:
             raise UserFacingError(
                 "The column with the texts cannot be told",

@@ -21,6 +21,12 @@ def explainers_for(spec: ModelSpec) -> list[type[Explainer]]:
     return [kind for kind in EXPLAINERS if kind().refusal(spec) is None]
 
 
+def attack_refusals(spec: ModelSpec) -> list[tuple[str, str]]:
+    """Every attack that does not apply to such a model, by its title, and the sentence why."""
+    refusals = ((kind.title, kind().refusal(spec)) for kind in ATTACKS)
+    return [(title, sentence) for title, sentence in refusals if sentence is not None]
+
+
 def attacks_for(spec: ModelSpec) -> list[type[Attack]]:
     """The attacks that apply to such a model, the strongest first."""
     fitting = [kind for kind in ATTACKS if kind().refusal(spec) is None]
@@ -62,8 +68,19 @@ def explain_query(
     reference: Reference,
     seed: int = 0,
 ) -> Query:
-    """Why the score of the target is what it is, for the rows at these positions."""
+    """Why the score of the target is what it is, for the rows at these positions.
+
+    A text is compared with itself, every word hidden, whatever the reference; so texts are asked about one by one.
+    """
     asked = prediction_query(subject, model, positions)
+    if model.spec.vocabulary is not None:
+        if len(asked) > 1:
+            raise UserFacingError(
+                f"{len(asked):,} texts cannot be explained in one question",
+                "Each is compared with itself, every word hidden",
+                "Ask about one at a time",
+            )
+        reference = subject.masked(int(positions[0]), model.spec.vocabulary)
     return Query(model.spec.digest, asked.rows, asked.row_ids, target, reference, seed)
 
 
@@ -90,7 +107,8 @@ def default_class(subject: Subject, model: ModelFile, outputs: np.ndarray) -> in
 def default_survey(spec: ModelSpec) -> type[Explainer]:
     """The explainer for many rows at once: exact where it can be, else the quickest that adds up."""
     fitting = {kind.name: kind for kind in explainers_for(spec)}
-    for name in ("tree_shap", "linear_shap", "deeplift", "permutation_shap"):
+    quickest = "occlusion" if spec.modality == "text" else "permutation_shap"
+    for name in ("tree_shap", "linear_shap", "deeplift", quickest):
         if name in fitting:
             return fitting[name]
     return next(iter(fitting.values()))

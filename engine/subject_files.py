@@ -183,7 +183,8 @@ def _shape(agreed: Agreed) -> dict[str, Any]:
     proposal, tokens = agreed.proposal, agreed.tokens
     if proposal.modality == "image":
         low, high = agreed.pixels
-        return {"image": {"shape": list(proposal.shape), "lower": low, "upper": high, "column": "pixels"}}
+        image = {"shape": list(proposal.shape), "lower": low, "upper": high, "column": "pixels"}
+        return {"image": image | ({"dark": "lower"} if proposal.shape[2] == 1 else {})}
     if tokens is not None:
         return {"text": {"mask": tokens.mask, "pad": tokens.pad, "special": list(tokens.special)}}
     return {}

@@ -4,6 +4,7 @@ docs/subjects.md describes the folder. Everything in it is checked here, before 
 """
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
@@ -14,23 +15,32 @@ import numpy as np
 
 from core.digest import digest
 from core.errors import UserFacingError
-from core.nouns import Capability, Dataset, Feature, ModelFile, ModelSpec, Subject
+from core.nouns import Capability, Dataset, Feature, ModelFile, ModelSpec, Pixels, Subject, Vocabulary
 from models import capabilities
+from storage.home import home
 
 if TYPE_CHECKING:
     import pyarrow
+    from pyarrow import parquet
 
 SAMPLES = Path(__file__).parent.parent / "sample_models"
+SAMPLE_NAMES = ("tumours", "digits", "loans")
 MAX_CELLS = 50_000_000
+MAX_TOKENS = 4096
 
 _NUMBER = (int, float)
 _TABLES = {"subject": dict, "data": dict, "model": list}
-_OPTIONAL_TABLES = {"reference": dict, "feature": list, "image": dict}
-_SUBJECT = dict.fromkeys(("name", "title", "modality", "row_noun"), str) | {"classes": list}
-_OPTIONAL_SUBJECT = dict.fromkeys(("summary", "example", "source", "licence", "limits"), str) | {
+_OPTIONAL_TABLES = {"reference": dict, "feature": list, "image": dict, "text": dict}
+_SUBJECT = dict.fromkeys(("name", "title", "modality", "row_noun"), str)
+_OPTIONAL_SUBJECT = dict.fromkeys(("summary", "example", "source", "licence", "limits", "outcome", "unit"), str) | {
+    "classes": list,
     "verdicts": list,
     "cutoff": _NUMBER,
+    "decimals": int,
 }
+_IMAGE = {"shape": list, "lower": _NUMBER, "upper": _NUMBER}
+_OPTIONAL_IMAGE = {"column": str, "dark": str}
+_TEXT = {"mask": int, "pad": int, "special": list}
 _MODEL = dict.fromkeys(("name", "title", "format", "file", "output", "digest"), str)
 _OPTIONAL_MODEL = {"settings": dict, "capabilities": list}
 _FEATURE_TYPES = {str: str, float: _NUMBER, int: int, bool: bool, tuple: list}
@@ -38,23 +48,38 @@ _FEATURE = {field.name: _FEATURE_TYPES[type(getattr(Feature(""), field.name))] f
 
 
 def subject_names() -> tuple[str, ...]:
-    """The subjects to start from."""
-    return ("tumours", "digits", "loans")
+    """The subjects to start from, then those that were brought, each by its folder's name."""
+    kept = home() / "subjects"
+    brought = sorted(path.parent.name for path in kept.glob("*/subject.toml")) if kept.is_dir() else []
+    return (*SAMPLE_NAMES, *(name for name in brought if name not in SAMPLE_NAMES and not name.startswith(".")))
 
 
 def subject_title(name: str) -> str:
-    """A sample subject's title, without its data."""
-    return _take(_read_toml(SAMPLES / name)["subject"], "[subject]", _SUBJECT, _OPTIONAL_SUBJECT)["title"]
+    """The title of a subject of that name, without its data. Raises UserFacingError where it cannot be read."""
+    return subject_words(name)[0]
+
+
+def subject_words(name: str) -> tuple[str, str]:
+    """The title and summary of a subject of that name, without its data."""
+    about = _take(_read_toml(_folder(name))["subject"], "[subject]", _SUBJECT, _OPTIONAL_SUBJECT)
+    return about["title"], about.get("summary", "")
+
+
+def subject_version(name: str) -> int:
+    """A number that changes when the subject of that name is written anew; 0 where there is none."""
+    try:
+        return (_folder(name) / "subject.toml").stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def load_subject(name_or_folder: str) -> Subject:
-    """The sample subject of that name, or the one in that folder, checked throughout.
+    """The subject of that name, or the one in that folder, checked throughout.
 
     Raises UserFacingError for a name that there is not, and for a file that is missing, broken or
     at odds with another.
     """
-    folder = SAMPLES / name_or_folder if name_or_folder in subject_names() else Path(name_or_folder)
-    folder = folder.resolve()
+    folder = _folder(name_or_folder)
     if not folder.is_dir():
         raise UserFacingError(
             f"There is no subject {name_or_folder!r}",
@@ -63,13 +88,14 @@ def load_subject(name_or_folder: str) -> Subject:
         )
     tables = _read_toml(folder)
     about = _take(tables["subject"], "[subject]", _SUBJECT, _OPTIONAL_SUBJECT)
-    classes = _names(about["classes"], "[subject] classes")
-    if len(classes) < 2:
-        _refuse("[subject] classes names fewer than two", "Name every class that the models tell apart")
-    shape, features = _features(about["modality"], tables)
-    dataset = _read_data(folder, tables["data"], shape, features, classes)
+    classes = _classes(about)
+    spec = _spec(folder, tables, about, classes)
+    dataset = _read_data(folder, tables, spec)
+    if spec.modality == "text":
+        spec = _with_pieces(spec, folder, tables, dataset)
+    if not classes:
+        spec = replace(spec, outcome=_outcome(about, dataset.labels))
     reference = _take(tables.get("reference", {}), "[reference]", {}, {"size": int, "seed": int})
-    spec = ModelSpec(about["modality"], shape, features, classes, "logit", "")
     subject = Subject(
         name=about["name"],
         title=about["title"],
@@ -101,10 +127,47 @@ def read_model(model: ModelFile) -> bytes:
     return data
 
 
+def _folder(name: str) -> Path:
+    """Where the subject of that name is: a sample, one that was brought, else the folder of that path."""
+    if name in SAMPLE_NAMES:
+        return SAMPLES / name
+    brought = home() / "subjects" / name
+    return (brought if Path(name).name == name and brought.is_dir() else Path(name)).resolve()
+
+
+def _classes(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes; none where a number is predicted."""
+    if "classes" not in about:
+        return ()
+    classes = _names(about["classes"], "[subject] classes")
+    if len(classes) < 2:
+        _refuse(
+            "[subject] classes names fewer than two",
+            "Name every class that the models tell apart, or leave classes out where they predict a number",
+        )
+    wrong = next((key for key in ("outcome", "unit", "decimals") if key in about), None)
+    if wrong:
+        _refuse(f"[subject] has classes and {wrong!r}", "Leave one of them out: a model decides or predicts a number")
+    return classes
+
+
+def _outcome(about: Mapping[str, Any], labels: np.ndarray) -> Feature:
+    """The number that is predicted, in words; unless said, with as many decimals as its range makes worth reading."""
+    known = labels[~np.isnan(labels)]
+    spread = float(np.ptp(known)) if len(known) else 0.0
+    usual = min(6, max(0, 2 - math.floor(math.log10(spread)))) if spread > 0 else 2
+    return Feature(
+        about.get("outcome", "value"), unit=about.get("unit", ""), decimals=max(0, about.get("decimals", usual))
+    )
+
+
 def _check_rule(subject: Subject, classes: tuple[str, ...]) -> None:
     """Refuses a decision rule, a reference or an example that does not fit."""
-    if subject.verdicts and len(subject.verdicts) != len(classes):
-        _refuse("[subject] verdicts and classes differ in number", "Give one verdict for each class")
+    if subject.verdicts and len(subject.verdicts) != max(1, len(classes)):
+        _refuse(
+            "[subject] verdicts and classes differ in number",
+            "Give one verdict for each class" if classes else "Give one verdict for the number, as in: is valued at",
+        )
     if subject.cutoff is not None and (len(classes) != 2 or not 0 < subject.cutoff < 1):
         _refuse(
             "[subject] cutoff does not apply",
@@ -130,23 +193,31 @@ def _read_bytes(path: Path) -> bytes:
         _refuse(f"The file {path.name} is missing or may not be read", f"Put it into the folder {path.parent.name}")
 
 
-def _features(modality: str, tables: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[Feature, ...]]:
-    """The shape of a row and its features, in the order in which the models read them."""
+def _spec(folder: Path, tables: Mapping[str, Any], about: Mapping[str, Any], classes: tuple[str, ...]) -> ModelSpec:
+    """What every model of the subject takes and gives; its own output, digest and capabilities left open."""
+    modality, output = about["modality"], "logit" if classes else "value"
     if modality == "table" and tables.get("feature"):
         features = tuple(_feature(table, number) for number, table in enumerate(tables["feature"], 1))
         _check_unique((feature.name for feature in features), "[[feature]]")
-        return (len(features),), features
+        return ModelSpec(modality, (len(features),), features, classes, output, "")
     if modality == "image" and "image" in tables:
-        image = _take(tables["image"], "[image]", {"shape": list, "lower": _NUMBER, "upper": _NUMBER}, {})
+        image = _take(tables["image"], "[image]", _IMAGE, _OPTIONAL_IMAGE)
         shape = tuple(image["shape"])
         if len(shape) != 3 or not all(type(size) is int and size > 0 for size in shape):
             _refuse("[image] shape is not three whole numbers above zero", "Give height, width and channels")
         if np.prod(shape, dtype=float) > MAX_CELLS:
             _refuse(f"[image] shape {shape} is too large", f"Keep it under {MAX_CELLS:,} numbers a picture")
-        return shape, _pixels(shape, image["lower"], image["upper"])
+        if not image["lower"] < image["upper"]:
+            _refuse("[image] has no range", "Give lower and upper, the least and largest pixel there can be")
+        if image.get("dark", "upper") not in ("upper", "lower"):
+            _refuse(f"[image] dark is {image['dark']!r}", "Choose upper for ink on paper, lower for light")
+        pixels = Pixels(shape, float(image["lower"]), float(image["upper"]))
+        return ModelSpec(modality, shape, pixels, classes, output, "", inked=image.get("dark", "upper") == "upper")
+    if modality == "text" and "text" in tables:
+        return _text_spec(folder, tables, classes, output)
     return _refuse(
         f"A subject of modality {modality!r} was found, with no features that fit it",
-        "Choose table and list every [[feature]], or choose image and describe the [image]",
+        "Choose table and list every [[feature]], choose image and describe the [image], or text and the [text]",
     )
 
 
@@ -170,32 +241,111 @@ def _feature(table: Any, number: int) -> Feature:
     return Feature(**known, categories=categories)
 
 
-def _pixels(shape: tuple[int, ...], lower: float, upper: float) -> tuple[Feature, ...]:
-    """One feature a pixel and channel, row by row; `pixel_2_5` is row 2, column 5, counted from 0."""
-    pixel = Feature("", kind="pixel", lower=float(lower), upper=float(upper), decimals=0)
-    names = []
-    for row, column, channel in np.ndindex(*shape):
-        extra = (f"_{channel}", f", channel {channel + 1}") if shape[2] > 1 else ("", "")
-        names.append((f"pixel_{row}_{column}{extra[0]}", f"Row {row + 1}, column {column + 1}{extra[1]}"))
-    return tuple(replace(pixel, name=name, label=label) for name, label in names)
+def _text_spec(folder: Path, tables: Mapping[str, Any], classes: tuple[str, ...], output: Any) -> ModelSpec:
+    """A text's length is that of the longest; its vocabulary is filled in by `_with_pieces`."""
+    text = _take(tables["text"], "[text]", _TEXT, {})
+    if not all(type(token) is int and token >= 0 for token in (text["mask"], text["pad"], *text["special"])):
+        _refuse("[text] holds a token that is not a whole number from 0", "Give mask, pad and special as token ids")
+    data = _take(tables["data"], "[data]", {"file": str, "id": str}, {"label": str, "held_out": str})
+    column = _read_parquet(_inside(folder, data["file"]), ["tokens"])["tokens"]
+    lengths, values = _lists(column, "tokens")
+    length = int(lengths.max(initial=0))
+    if not 0 < length <= MAX_TOKENS:
+        _refuse(f"The longest text has {length:,} tokens", f"Keep them between 1 and {MAX_TOKENS:,}")
+    upper = float(max(values.max(initial=0.0), text["mask"], text["pad"]))
+    features = tuple(
+        Feature(f"token_{place}", "token", f"Token {place}", upper=upper, decimals=0) for place in range(1, length + 1)
+    )
+    vocabulary = Vocabulary((), text["mask"], text["pad"], tuple(text["special"]))
+    return ModelSpec("text", (length,), features, classes, output, "", vocabulary=vocabulary)
 
 
-def _read_data(
-    folder: Path, table: Any, shape: tuple[int, ...], features: tuple[Feature, ...], classes: tuple[str, ...]
-) -> Dataset:
-    names = _take(table, "[data]", {"file": str, "id": str}, {"label": str, "held_out": str})
+def _with_pieces(spec: ModelSpec, folder: Path, tables: Mapping[str, Any], dataset: Dataset) -> ModelSpec:
+    """`spec` with the printed piece of every token that the data hold."""
+    column = _read_parquet(_inside(folder, tables["data"]["file"]), ["pieces"])["pieces"]
+    lists = column.to_pylist()
+    pieces: dict[int, str] = {}
+    for row, row_id, printed in zip(dataset.rows, dataset.row_ids, lists, strict=True):
+        if printed is None or not all(isinstance(piece, str) for piece in printed):
+            _refuse("The column pieces does not hold lists of text", "Write one printed piece for each token")
+        if len(printed) > len(row) or (row[len(printed) :] != spec.vocabulary.pad).any():
+            _refuse(f"The row {row_id} has tokens without a printed piece", "Write one printed piece for each token")
+        pieces |= zip(map(int, row), printed, strict=False)
+    return replace(spec, vocabulary=replace(spec.vocabulary, pieces=tuple(sorted(pieces.items()))))
+
+
+def _read_data(folder: Path, tables: Mapping[str, Any], spec: ModelSpec) -> Dataset:
+    names = _take(tables["data"], "[data]", {"file": str, "id": str}, {"label": str, "held_out": str})
     path = _inside(folder, names.pop("file"))
-    data = _read_parquet(path, [*(feature.name for feature in features), *names.values()])
-    columns = np.column_stack([_numbers(data[feature.name], feature) for feature in features])
+    single = {"image": tables.get("image", {}).get("column"), "text": "tokens"}.get(spec.modality)
+    inputs = [single] if single else [feature.name for feature in spec.features]
+    data = _read_parquet(path, [*inputs, *names.values()])
+    if spec.modality == "text":
+        rows = _padded(data[single], spec)
+    elif single:
+        rows = _pixels(data[single], single, spec)
+    else:
+        columns = [_numbers(data[feature.name], feature) for feature in spec.features]
+        rows = np.column_stack(columns).reshape(-1, *spec.shape)
     ids = tuple(str(value) for value in data[names["id"]].to_pylist())
     _check_unique(ids, f"The column {names['id']}")
-    labels = np.full(len(ids), -1)
-    if "label" in names:
-        labels = np.nan_to_num(_codes(data[names["label"]], classes, names["label"]), nan=-1)
+    labels = _labels(data[names["label"]] if "label" in names else None, names.get("label", ""), spec, len(ids))
     held_out = np.zeros(len(ids), dtype=bool)
     if "held_out" in names:
         held_out = np.array(data[names["held_out"]].to_pylist()) == True  # noqa: E712  (None is not held out)
-    return Dataset(columns.reshape(-1, *shape), ids, labels, held_out)
+    return Dataset(rows, ids, labels, held_out)
+
+
+def _labels(column: "pyarrow.ChunkedArray | None", name: str, spec: ModelSpec, rows: int) -> np.ndarray:
+    """Class indices (rows,), -1 where unknown; the true numbers, NaN where unknown, of a regression."""
+    if not spec.classes:
+        return np.full(rows, np.nan) if column is None else _as_numbers(column, name)
+    if column is None:
+        return np.full(rows, -1)
+    return np.nan_to_num(_codes(column, spec.classes, name), nan=-1).astype(np.int64)
+
+
+def _lists(column: "pyarrow.ChunkedArray", name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A column of lists of numbers: how many each holds (n,), and all of them as float64, one after the other."""
+    import pyarrow
+    from pyarrow import compute
+
+    whole = column.combine_chunks()
+    kind = whole.type
+    lists = (pyarrow.types.is_list, pyarrow.types.is_large_list, pyarrow.types.is_fixed_size_list)
+    if not any(is_list(kind) for is_list in lists) or whole.null_count:
+        _refuse(f"The column {name} does not hold lists", "Write one list of numbers for each row")
+    lengths = _as_numbers(compute.list_value_length(whole), name).astype(np.int64)
+    if lengths.sum() > MAX_CELLS:
+        _refuse(f"The column {name} holds {lengths.sum():,} numbers", f"Keep it under {MAX_CELLS:,} in all")
+    return lengths, _as_numbers(whole.flatten(), name)
+
+
+def _pixels(column: "pyarrow.ChunkedArray", name: str, spec: ModelSpec) -> np.ndarray:
+    """Pictures (n, height, width, channels) from one list of numbers each, row by row and channel by channel."""
+    lengths, values = _lists(column, name)
+    wanted = int(np.prod(spec.shape))
+    if (lengths != wanted).any():
+        found = int(lengths[lengths != wanted][0])
+        _refuse(f"The column {name} holds a picture of {found:,} numbers", f"The shape needs {wanted:,}: correct one")
+    first = spec.features[0]
+    wrong = ~((values >= first.lower) & (values <= first.upper))
+    if wrong.any():
+        _refuse(
+            f"The column {name} holds {values[wrong][0]:g}, outside {first.lower:g} to {first.upper:g}",
+            "Correct the data, or widen lower and upper",
+        )
+    return values.reshape(-1, *spec.shape)
+
+
+def _padded(column: "pyarrow.ChunkedArray", spec: ModelSpec) -> np.ndarray:
+    """Token ids (n, length), shorter texts filled up with the pad token."""
+    lengths, values = _lists(column, "tokens")
+    if not lengths.all() or not (values >= 0).all() or (values % 1).any():
+        _refuse("The column tokens holds an empty text or what is no token id", "Write whole numbers from 0")
+    rows = np.full((len(lengths), *spec.shape), float(spec.vocabulary.pad))
+    rows[np.arange(spec.shape[0]) < lengths[:, None]] = values
+    return rows
 
 
 def _read_parquet(path: Path, columns: list[str]) -> "pyarrow.Table":
@@ -209,7 +359,7 @@ def _read_parquet(path: Path, columns: list[str]) -> "pyarrow.Table":
         missing = sorted(set(columns) - set(file.schema_arrow.names))
         if missing:
             _refuse(f"{path.name} has no column {missing[0]!r}", "Add it, or correct its name in subject.toml")
-        if not 0 < file.metadata.num_rows * len(columns) <= MAX_CELLS:
+        if not 0 < _cells(file.metadata, set(columns)) <= MAX_CELLS:
             _refuse(
                 f"{path.name} holds {file.metadata.num_rows:,} rows of {len(columns)} columns",
                 f"Keep it at one row or more, and under {MAX_CELLS:,} numbers in all",
@@ -219,18 +369,22 @@ def _read_parquet(path: Path, columns: list[str]) -> "pyarrow.Table":
         _refuse(f"{path.name} is not a readable Parquet file", "Write it again")
 
 
+def _cells(metadata: "parquet.FileMetaData", columns: set[str]) -> int:
+    """How many values the named columns hold, those inside lists one by one."""
+    chunks = (
+        metadata.row_group(group).column(column)
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+    )
+    return sum(chunk.num_values for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
+
+
 def _numbers(column: "pyarrow.ChunkedArray", feature: Feature) -> np.ndarray:
     """A column as float64 in raw units, checked against its feature."""
-    import pyarrow
-
     if feature.kind == "category":
         values = _codes(column, feature.categories, feature.name)
     else:
-        try:
-            small = column.cast(pyarrow.int8()) if pyarrow.types.is_boolean(column.type) else column
-            values = _float64(small.cast(pyarrow.float64()))
-        except pyarrow.ArrowException:
-            _refuse(f"The column {feature.name} does not hold numbers", "Write it as numbers, or make it a category")
+        values = _as_numbers(column, feature.name)
     present = values[~np.isnan(values)]
     if len(present) < len(values) and not feature.missing:
         _refuse(f"The column {feature.name} has missing values", "Set missing = true for it, or fill them in")
@@ -243,6 +397,17 @@ def _numbers(column: "pyarrow.ChunkedArray", feature: Feature) -> np.ndarray:
     if feature.kind in ("integer", "boolean") and (present % 1).any():
         _refuse(f"The column {feature.name} holds values that are not whole numbers", "Make its kind real")
     return values
+
+
+def _as_numbers(column: "pyarrow.ChunkedArray | pyarrow.Array", name: str) -> np.ndarray:
+    """A column as float64, NaN where missing."""
+    import pyarrow
+
+    try:
+        small = column.cast(pyarrow.int8()) if pyarrow.types.is_boolean(column.type) else column
+        return _float64(small.cast(pyarrow.float64()))
+    except pyarrow.ArrowException:
+        _refuse(f"The column {name} does not hold numbers", "Write it as numbers, or make it a category")
 
 
 def _codes(column: "pyarrow.ChunkedArray", categories: tuple[str, ...], name: str) -> np.ndarray:
@@ -259,10 +424,12 @@ def _codes(column: "pyarrow.ChunkedArray", categories: tuple[str, ...], name: st
     return np.array([places[value] for value in values])
 
 
-def _float64(column: "pyarrow.ChunkedArray") -> np.ndarray:
+def _float64(column: "pyarrow.ChunkedArray | pyarrow.Array") -> np.ndarray:
     """A column of doubles as an array, NaN where missing; without pandas, which `to_numpy` would import first."""
+    import pyarrow
+
     filled = column.fill_null(float("nan")) if column.null_count else column
-    return np.from_dlpack(filled.combine_chunks())
+    return np.from_dlpack(filled.combine_chunks() if isinstance(filled, pyarrow.ChunkedArray) else filled)
 
 
 def _models(folder: Path, tables: list[Any], spec: ModelSpec) -> tuple[ModelFile, ...]:
@@ -277,7 +444,7 @@ def _models(folder: Path, tables: list[Any], spec: ModelSpec) -> tuple[ModelFile
 
 def _model(folder: Path, table: Any, number: int, spec: ModelSpec, card: str) -> ModelFile:
     known = _take(table, f"[[model]] number {number}", _MODEL, _OPTIONAL_MODEL)
-    outputs = ("margin", "logit", "probability") if len(spec.classes) == 2 else ("logit", "probability")
+    outputs = {0: ("value",), 2: ("margin", "logit", "probability")}.get(len(spec.classes), ("logit", "probability"))
     if known["output"] not in outputs:
         _refuse(f"The model {known['name']} has the output {known['output']!r}", f"Choose {' or '.join(outputs)}")
     path = _inside(folder, known["file"])
@@ -305,7 +472,8 @@ def _capabilities(known: Mapping[str, Any]) -> tuple[Capability, ...]:
 
 def _model_digest(data: bytes, format: str, settings: Mapping[str, Any], spec: ModelSpec) -> str:
     """The digest of a model file and of how it is read."""
-    return digest(data, format, dict(settings), spec.output, spec.shape, spec.classes, spec.features)
+    how = (spec.output, spec.shape, spec.classes, spec.features)
+    return digest(data, format, dict(settings), *how, *([spec.vocabulary] if spec.vocabulary else []))
 
 
 def _inside(folder: Path, file: str) -> Path:

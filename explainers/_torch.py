@@ -16,6 +16,8 @@ def refuse_without_gradients(spec: ModelSpec) -> str | None:
     """The sentence for a model whose outputs have no gradients; None where they have."""
     if "gradients" in spec.capabilities:
         return None
+    if spec.modality == "text":
+        return "It follows gradients, and words have none: use occlusion or permutation_shap."
     whose = "which tree ensembles do not have" if "trees" in spec.capabilities else "which this model does not have"
     return f"It follows gradients, {whose}: use occlusion or permutation_shap."
 

@@ -121,6 +121,11 @@ class Explainer(ABC):
         """The method itself. `progress` takes the share done, 0 to 1, as often as is useful."""
 
 
+def differing(row: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Where each reference row (m, ...) differs from `row` (...); missing is the same as missing."""
+    return (reference != row) & ~(np.isnan(reference) & np.isnan(row))
+
+
 def _range(scores: np.ndarray) -> float:
     """What a residual is measured against: the range of the scores, 1 where they are all alike."""
     return float(np.nanmax(scores) - np.nanmin(scores)) or 1.0

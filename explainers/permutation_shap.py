@@ -1,5 +1,6 @@
 """SHAP values of any model by sampled orders of its features, with the sampling error of each value."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import final
@@ -10,11 +11,13 @@ from core.models import Differentiable, Model
 from core.nouns import ModelSpec, Query
 from core.options import option
 from core.scores import score
-from explainers.base import Explainer, Progress, RawAttribution
+from explainers.base import Explainer, Progress, RawAttribution, differing
 
 Scores = Callable[[np.ndarray], np.ndarray]  # flat rows (m, features) -> (m,)
 
 _BATCH = 4096  # rows sent to the model in one call
+_NUMBERS = 8_000_000  # in the rows of one call
+_SQUARES = 64  # of a large picture
 _LEAST_ROUNDS = 3  # pairs for each reference row: fewer leave too little to tell its variance by
 
 
@@ -33,12 +36,16 @@ class PermutationShap(Explainer):
     the few degrees of freedom it rests on, so that 1.96 errors to either side are a 95% interval.
 
     All rows of a query share the orders, so that a row's answer does not hang on its neighbours and
-    before and after an attack are compared without fresh noise.
+    before and after an attack are compared without fresh noise. A feature that is the same in the row and in
+    every reference row cannot move the score: it gets exactly zero and no turn of its own.
+
+    The pixels of a large picture come in squares, each with one turn; a square's share is dealt out equally to
+    those of its pixels that differ.
     """
 
     name = "permutation_shap"
     title = "Permutation SHAP"
-    version = "1"
+    version = "2"
     family = "shap"
     summary = "SHAP for any model: sampled orders of the features, with the sampling error of each value."
     source = (
@@ -55,6 +62,14 @@ class PermutationShap(Explainer):
         low=64,
         high=100_000,
     )
+    square: int = option(
+        0,
+        "Square",
+        "Side of the squares of a picture that take their turn together, in pixels. 0: so large that there are at "
+        "most 64 of them.",
+        low=0,
+        high=1024,
+    )
 
     def refusal(self, spec: ModelSpec) -> str | None:
         return None
@@ -63,27 +78,46 @@ class PermutationShap(Explainer):
         rows = query.rows.reshape(len(query), -1)
         reference = query.reference.rows.reshape(len(query.reference), -1)
         rounds = max(_LEAST_ROUNDS, -(-self.pairs // len(reference)))
-        ranks = _ranks(query.seed, rounds * len(reference), rows.shape[1])
+        groups = _groups(model.spec, self.square)
+        ranks = _ranks(query.seed, rounds * len(reference), groups.max() + 1)
 
         def scores(flat: np.ndarray) -> np.ndarray:
             return score(model.predict(flat.reshape(-1, *model.spec.shape)), query.target, model.spec)
 
         at_rows, at_reference = scores(rows), np.tile(scores(reference), rounds)
         starts = np.tile(reference, (rounds, 1))
-        values, error = np.empty(rows.shape), np.empty(rows.shape)
+        values, error = np.zeros(rows.shape), np.zeros(rows.shape)
+        sent = len(reference) + len(rows)
         for index, row in enumerate(rows):
-            shares = np.empty(ranks.shape)
-            for part in _parts(*ranks.shape):
-                gains = _antithetic_gains(scores, row, starts[part], ranks[part])
-                shares[part] = _shares(gains, at_rows[index] - at_reference[part], ranks[part])
+            moving = np.flatnonzero(differing(row, reference).any(axis=0))
+            players, player = np.unique(groups[moving], return_inverse=True)
+            turns = _among(ranks, players)
+            shares = np.empty(turns.shape)
+            for part in _parts(*turns.shape, len(row)):
+                gains = _antithetic_gains(scores, row, starts[part], turns[part], moving, player)
+                shares[part] = _shares(gains, at_rows[index] - at_reference[part], turns[part])
+                sent += 2 * gains.size
                 progress((index + part.stop / len(ranks)) / len(rows))
-            values[index] = shares.mean(axis=0)
-            error[index] = _standard_error(shares.reshape(rounds, len(reference), -1))
-        shape, pairs = query.rows.shape, len(ranks)
-        facts = {"pairs": pairs, "model_rows": len(reference) + len(rows) * (1 + 2 * pairs * (rows.shape[1] - 1))}
+            alike = np.bincount(player, minlength=len(players))
+            values[index, moving] = (shares.mean(axis=0) / alike)[player]
+            error[index, moving] = (_standard_error(shares.reshape(rounds, len(reference), -1)) / alike)[player]
+        shape = query.rows.shape
+        facts = {"pairs": len(ranks), "model_rows": sent}
         if isinstance(model, Differentiable):
             facts["device"] = model.device
         return RawAttribution(values.reshape(shape), error.reshape(shape), facts)
+
+
+def _groups(spec: ModelSpec, square: int) -> np.ndarray:
+    """Which features take their turn together (features,): each by itself, or those of a square of a picture."""
+    if spec.modality != "image":
+        return np.arange(int(np.prod(spec.shape)))
+    height, width, channels = spec.shape
+    side = square or next(side for side in itertools.count(1) if -(-height // side) * -(-width // side) <= _SQUARES)
+    if side == 1:
+        return np.arange(height * width * channels)
+    rows, columns = np.arange(height) // side, np.arange(width) // side
+    return np.repeat((rows[:, None] * (columns[-1] + 1) + columns).ravel(), channels)
 
 
 def _ranks(seed: int, pairs: int, features: int) -> np.ndarray:
@@ -91,24 +125,37 @@ def _ranks(seed: int, pairs: int, features: int) -> np.ndarray:
     return np.random.default_rng(seed).permuted(np.tile(np.arange(features), (pairs, 1)), axis=1)
 
 
-def _parts(pairs: int, features: int) -> Iterator[slice]:
-    """Slices of the pairs, each of about `_BATCH` model rows."""
-    size = max(1, _BATCH // (2 * features))
+def _among(ranks: np.ndarray, players: np.ndarray) -> np.ndarray:
+    """The orders `ranks` (pairs, groups) of some groups alone, as ranks (pairs, players)."""
+    if len(players) == ranks.shape[1]:
+        return ranks
+    return ranks[:, players].argsort(axis=1).argsort(axis=1)
+
+
+def _parts(pairs: int, players: int, features: int) -> Iterator[slice]:
+    """Slices of the pairs, each of about `_BATCH` model rows, fewer where rows are large."""
+    if not players:
+        return
+    size = max(1, min(_BATCH, _NUMBERS // features) // (2 * players))
     for start in range(0, pairs, size):
         yield slice(start, min(start + size, pairs))
 
 
-def _antithetic_gains(scores: Scores, row: np.ndarray, starts: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """How much better each first part of an order does than the rest (pairs, features - 1).
+def _antithetic_gains(
+    scores: Scores, row: np.ndarray, starts: np.ndarray, ranks: np.ndarray, moving: np.ndarray, player: np.ndarray
+) -> np.ndarray:
+    """How much better each first part of an order does than the rest (pairs, players - 1).
 
-    Column s - 1 is `f(the first s features from row) - f(the others from row)`, what is missing from
-    `starts`: the second is where the backwards order stands, so one difference serves both.
+    Column s - 1 is `f(the first s players from row) - f(the others from row)`, what is missing from
+    `starts`: the second is where the backwards order stands, so one difference serves both. `moving` are the
+    positions of the features that differ at all, `player` the player that each belongs to.
     """
     steps = np.arange(1, ranks.shape[1])
     if not len(steps):
         return np.empty((len(ranks), 0))
-    first = ranks[:, None, :] < steps[:, None]
-    mixed = np.where(np.stack([first, ~first]), row, starts[:, None, :])
+    first = (ranks[:, None, :] < steps[:, None])[..., player]
+    mixed = np.broadcast_to(row, (2, *first.shape[:2], len(row))).copy()
+    mixed[..., moving] = np.where(np.stack([first, ~first]), row[moving], starts[:, None, moving])
     forward, backward = scores(mixed.reshape(-1, len(row))).reshape(2, len(ranks), len(steps))
     return forward - backward
 

@@ -9,7 +9,7 @@ from core import measures
 from core.nouns import Reference
 from core.options import options_of
 from core.results import Comparison
-from engine.questions import ATTACK_SIZES, attacks_for, default_pair
+from engine.questions import ATTACK_SIZES, attack_refusals, attacks_for, default_pair
 from explainers.base import Explainer
 from reports import words
 from reports.gather import comparison_questions
@@ -23,6 +23,9 @@ PAGE = Page("Under attack", "attack", "view", 3)
 
 def render(ctx: Context) -> None:
     """One row under attack, then many."""
+    if not attacks_for(ctx.spec):
+        _nothing_applies(ctx)
+        return
     heading = st.container()
     attack, seed, (shap, reference) = _controls(ctx)
     attacked = waiting.answer(ctx.engine, ctx.attack(attack, seed=seed), f"Running {attack.title}")
@@ -36,6 +39,14 @@ def render(ctx: Context) -> None:
     parts.proof(ctx, attacked, parts.attack_line(attacked))
     with problems.shown():
         _many(ctx, attack, seed)
+
+
+def _nothing_applies(ctx: Context) -> None:
+    """Why there is nothing to see, attack by attack, and where to go instead."""
+    parts.headline("No attack applies to this model.")
+    parts.paragraphs([words.instead_of_attack(ctx.spec)])
+    if ctx.spec.classes:
+        parts.paragraphs([f"{title}: {sentence}." for title, sentence in attack_refusals(ctx.spec)])
 
 
 def _controls(ctx: Context) -> tuple[Attack, int, tuple[Explainer, Reference]]:
@@ -89,18 +100,20 @@ def _differences(ctx: Context, found: Comparison, limit: float) -> None:
     span = ctx.spec.features[0].span * found.attacked.size
     clean = found.clean.query.rows[0]
     ink = (ctx.palette.attacked, ctx.palette.accent)
+    inked = ctx.spec.inked and ctx.spec.shape[-1] == 1
+    unit, meanings = ("ink", ("more ink", "less ink")) if inked else ("light", ("lighter", "darker"))
     shown = [
         ("What moved in the explanation", found.after.values[0] - found.clean.values[0], limit, "of the score", None),
-        ("What the attack drew", found.attacked.perturbed[0] - clean, span, "ink", ink),
-        ("What the noise drew", found.attacked.noise[0] - clean, span, "ink", ink),
+        ("What the attack drew", found.attacked.perturbed[0] - clean, span, unit, ink),
+        ("What the noise drew", found.attacked.noise[0] - clean, span, unit, ink),
     ]
-    for column, (title, change, most, unit, colours) in zip(st.columns(3, gap="medium"), shown, strict=True):
+    for column, (title, change, most, of, colours) in zip(st.columns(3, gap="medium"), shown, strict=True):
         with column:
             st.markdown(f"**{title}**")
-            figure = charts.difference(change, most, ctx.palette, unit, colours)
-            parts.chart(figure, charts.difference_alt(title, change, unit), title)
+            figure = charts.difference(change, most, ctx.palette, of, colours)
+            parts.chart(figure, charts.difference_alt(title, change, of), title)
             if colours:
-                parts.legend([(ink[0], "more ink"), (ink[1], "less ink")])
+                parts.legend(list(zip(ink, meanings, strict=True)))
 
 
 def _moves(ctx: Context, found: Comparison) -> None:
@@ -125,9 +138,12 @@ def _many(ctx: Context, attack: Attack, seed: int) -> None:
     """The share of decisions that hold, against the size of the change."""
     st.header("How many decisions hold", anchor=False, help=parts.term("robust accuracy"))
     data = ctx.subject.dataset
+    if len(data.judged) < 2:
+        parts.paragraphs([words.NOTHING_TO_JUDGE])
+        return
     with st.container(width=200):
         rows = forms.number("attack-rows", choices.ATTACK_ROWS, min(choices.ATTACK_ROWS.default, len(data.judged)))
-    chosen = data.sample(rows, seed, held_out_only=True)
+    chosen = data.sample(rows, seed, judged_only=True)
     sizes = sorted({*choices.ATTACK_STEPS[ctx.spec.modality], attack.size} - {0.0})
     questions = [ctx.attack(replace(attack, size=size), chosen, seed, "long") for size in sizes]
     found = waiting.answers(ctx.engine, questions, f"Attacking {len(chosen):,} rows at {len(sizes)} sizes")

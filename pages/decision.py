@@ -20,7 +20,7 @@ def render(ctx: Context) -> None:
     """The landing page."""
     parts.headline(words.decision_headline(ctx.subject, ctx.model, ctx.row_id, ctx.outputs))
     decision = st.container(key="decision")
-    st.header("What moved the score", anchor=False)
+    st.header(f"What moved the {words.result_noun(ctx.spec)}", anchor=False)
     shap, captum, reference = _methods(ctx)
     asked = [ctx.explain(shap, reference), ctx.explain(captum, reference)]
     waiting.ahead(ctx.engine, asked[:1])
@@ -36,7 +36,7 @@ def render(ctx: Context) -> None:
         second = waiting.answer(ctx.engine, asked[1], f"Computing {captum.title}")
         _explanation(ctx, second, first, "captum")
         parts.agreement(ctx, first, second)
-    whatif.draw(ctx, shap, reference, first)
+    whatif.draw(ctx, shap, first)
     st.header("How far to trust it", anchor=False)
     parts.paragraphs([words.accuracy_sentence(first), words.limits_paragraph(ctx.subject)])
 
@@ -50,12 +50,9 @@ def _decision(ctx: Context, population: np.ndarray) -> DeltaGenerator:
     else:
         told, drawn = st.columns([5, 4], gap="large")
     with told:
-        parts.paragraphs(
-            [
-                words.decision_sentence(ctx.subject, ctx.model, ctx.outputs),
-                words.population_sentence(ctx.subject, ctx.model, ctx.outputs, population),
-            ]
-        )
+        if ctx.spec.modality == "text":
+            parts.plain_text(ctx, ctx.values)
+        parts.paragraphs(words.decision_paragraphs(ctx.subject, ctx.model, ctx.row_id, ctx.outputs, population))
         story = st.container()
         if ctx.spec.modality == "table":
             parts.row_table(ctx)
@@ -80,6 +77,6 @@ def _explanation(ctx: Context, found: Attribution, beside: Attribution, key: str
     """One method's chart on the scale of the one beside it, and its proof."""
     st.markdown(f"**{words.method_title(found.method)}**")
     parts.attribution(ctx, found, charts.shared_limit(found, beside), key)
-    if ctx.spec.modality == "image":
+    if ctx.spec.modality != "table":
         parts.directions(ctx, found)
     parts.proof(ctx, found)

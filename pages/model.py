@@ -10,6 +10,7 @@ from core.results import Attribution
 from core.scores import decide, probabilities
 from engine.questions import default_survey
 from reports import words
+from reports.numbers import plural
 from ui import charts, choices, forms, parts, problems, waiting
 from ui.context import Context
 from ui.page import Page
@@ -20,13 +21,19 @@ PAGE = Page("Whole model", "model", "view", 2)
 def render(ctx: Context) -> None:
     """One of two views."""
     heading = st.container()
-    view = forms.choice(
-        "view", "View", list(choices.MODEL_VIEWS), "matters", choices.MODEL_VIEWS.__getitem__, small=True
-    )
-    if view == "matters":
+    views = choices.MODEL_VIEWS if ctx.spec.classes else choices.MODEL_VIEWS_OF_NUMBERS
+    view = forms.choice("view", "View", list(views), "matters", views.__getitem__, small=True)
+    if view == "matters" and ctx.spec.modality == "text":
+        _words_that_matter(ctx, heading)
+    elif view == "matters":
         _matters(ctx, heading)
-    else:
+    elif not len(ctx.subject.dataset.judged):
+        parts.headline("How well this model decides cannot be told.")
+        parts.paragraphs([words.NOTHING_TO_JUDGE])
+    elif ctx.spec.classes:
         _decides(ctx, heading)
+    else:
+        _predicts(ctx, heading)
 
 
 def _matters(ctx: Context, heading: DeltaGenerator) -> None:
@@ -56,7 +63,7 @@ def _sample_size(ctx: Context) -> int:
 
 def _importance(ctx: Context, found: Attribution, seed: int) -> None:
     """How much each feature matters on average, and on every row."""
-    spec, unit = ctx.spec, words.scale_name(ctx.target.scale)
+    spec, unit = ctx.spec, words.scale_name(ctx.spec, ctx.target.scale)
     averages = measures.importance(found.values, seed)
     alt = words.importance_headline(ctx.subject, ctx.model, found)
     left, right = st.columns(2, gap="large")
@@ -87,7 +94,7 @@ def _dependence(ctx: Context, found: Attribution) -> None:
         name = forms.choice("feature", "Feature", list(names), first, names.__getitem__)
     position = list(names).index(name)
     alt = f"{names[name]}: its value across, its effect on {words.score_of(spec, ctx.target)} upwards."
-    figure = charts.dependence(found, position, spec, ctx.palette, words.scale_name(ctx.target.scale))
+    figure = charts.dependence(found, position, spec, ctx.palette, words.scale_name(spec, ctx.target.scale))
     parts.chart(figure, alt, "dependence")
 
 
@@ -125,6 +132,57 @@ def _decides(ctx: Context, heading: DeltaGenerator) -> None:
         st.markdown(f"**Calibration for {problems.literal(name)}**", help=parts.term("calibration"))
         parts.chart(charts.calibration_curve(found, ctx.palette), charts.calibration_alt(found, name), "calibration")
     parts.quiet(f"{len(rows):,} held-out rows, none of them used in training.")
+
+
+def _predicts(ctx: Context, heading: DeltaGenerator) -> None:
+    """Predicted against true numbers, and what is missed, on the rows that the model has not seen in training."""
+    spec, data = ctx.spec, ctx.subject.dataset
+    rows = data.judged
+    outputs = waiting.answer(ctx.engine, ctx.predict(rows), f"Asking the model about {len(rows):,} rows").outputs
+    truth, predicted = data.labels[rows], outputs[:, 0]
+    found = measures.fit(truth, predicted)
+    with heading:
+        parts.headline(words.performance_headline(ctx.subject, ctx.model, outputs, truth))
+    parts.paragraphs([words.fit_sentence(spec, found)])
+    alt = charts.fit_alt(truth, predicted, spec, found)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Predicted against true; on the dotted line they are the same**", help=parts.term("R²"))
+        parts.chart(charts.fitted(truth, predicted, spec, ctx.palette), alt, "fitted")
+    with right:
+        st.markdown("**What is missed; above the line is predicted too high**", help=parts.term("mean absolute error"))
+        parts.chart(charts.residuals(truth, predicted, spec, ctx.palette), alt, "residuals")
+    drawn = f" {charts.MOST_POINTS:,} of them are drawn." if len(rows) > charts.MOST_POINTS else ""
+    parts.quiet(f"{len(rows):,} held-out rows, none of them used in training.{drawn}")
+
+
+def _words_that_matter(ctx: Context, heading: DeltaGenerator) -> None:
+    """The effect of every word that occurs in several texts: one question a text, as each has its own reference."""
+    noun = plural(ctx.subject.row_noun)
+    with st.container(horizontal=True, vertical_alignment="bottom", width=520):
+        kind = parts.explainer(ctx, "method", "Explained by", default_survey(ctx.spec))
+        with st.popover("More", icon=":material/tune:"):
+            rows = forms.number("sample", choices.SAMPLE, min(choices.SAMPLE_OF_TEXTS, len(ctx.subject.dataset)))
+            seed = forms.number("sample-seed", choices.SAMPLE_SEED)
+            options = forms.method_options(kind, kind.name)
+    chosen = ctx.subject.dataset.sample(rows, seed)
+    reference = ctx.subject.reference()
+    questions = [ctx.explain(kind(**options), reference, [int(row)]) for row in chosen]
+    found = waiting.answers(ctx.engine, questions, f"Explaining {len(chosen):,} {noun} by {kind.title}")
+    ranked = measures.token_effects(
+        [each.query.rows[0] for each in found], [each.values[0] for each in found], ctx.spec.vocabulary.ordinary
+    )
+    with heading:
+        parts.headline(words.tokens_headline(ctx.subject, ctx.model, ctx.target, ranked, len(found)))
+    if ranked:
+        st.markdown("**Mean effect of each word, and in how many texts it occurs**", help=parts.term("importance"))
+        unit = words.scale_name(ctx.spec, ctx.target.scale)
+        figure = charts.token_bars(ranked, ctx.spec, ctx.palette, unit)
+        parts.chart(figure, words.tokens_alt(ctx.spec, ctx.target, ranked), "tokens")
+    parts.quiet(
+        f"{len(found):,} {noun} drawn with seed {seed}, each compared with itself, every word hidden; "
+        f"{kind.title}. Words that occur in fewer than {measures.LEAST_TEXTS} of them are not listed."
+    )
 
 
 def _roc(ctx: Context, curve: measures.Roc, here: tuple[float, float], mark: str) -> None:

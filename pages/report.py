@@ -23,7 +23,7 @@ def render(ctx: Context) -> None:
     parts.headline(f"{decided.rstrip('.')}: a report to take away.")
     left, right = st.columns([1, 2], gap="large")
     with left:
-        sections = tuple(name for name in SECTIONS if _wanted(name))
+        sections = tuple(name for name in SECTIONS if _offered(ctx, name) and _wanted(name))
         explainers, reference, attack = _methods(ctx)
     with right:
         bar = st.progress(0.0, text="Gathering the evidence")
@@ -64,6 +64,14 @@ def _leaf(pages: list[bytes]) -> int:
     return len(pages)
 
 
+def _offered(ctx: Context, name: str) -> bool:
+    """Whether there is such a section for this model: one under attack needs an attack that applies."""
+    if name != "attack" or attacks_for(ctx.spec):
+        return True
+    parts.quiet("No attack applies to this model, so there is no section on one.")
+    return False
+
+
 def _wanted(name: str) -> bool:
     """Whether a section goes in; the address names those that do not."""
     key = f"section.{name}"
@@ -74,13 +82,15 @@ def _wanted(name: str) -> bool:
     return wanted
 
 
-def _methods(ctx: Context) -> tuple[tuple[Explainer, Explainer], Reference, Attack]:
-    """The two methods, the reference and the attack that the report shows."""
+def _methods(ctx: Context) -> tuple[tuple[Explainer, Explainer], Reference, Attack | None]:
+    """The two methods, the reference and the attack, if there is one, that the report shows."""
     usual = default_pair(ctx.spec)
     fitting = {kind.name: kind for kind in attacks_for(ctx.spec)}
     with st.expander("Methods", type="compact"):
         shap = parts.explainer(ctx, "shap", "By SHAP", usual[0], "shap")
         captum = parts.explainer(ctx, "captum", "By Captum", usual[1], "captum")
         reference = parts.reference(ctx)
+        if not fitting:
+            return (shap(), captum()), reference, None
         name = forms.choice("attack", "Attack", list(fitting), next(iter(fitting)), lambda each: fitting[each].title)
     return (shap(), captum()), reference, fitting[name](size=ATTACK_SIZES[ctx.spec.modality])

@@ -114,7 +114,13 @@ def _save(ctx: Bench, found: bring.Ready) -> None:
         wanted = st.form_submit_button("Save and explain", type="primary")
     if wanted:
         check_name(name)
-        about = About(name, title.strip() or name, noun.strip() or "row", limits=found.preflight.limits)
+        about = About(
+            name,
+            title.strip() or name,
+            noun.strip() or "row",
+            limits=found.preflight.limits,
+            outcome=found.agreed.proposal.outcome,
+        )
         save(found.brought, found.agreed, about)
         bring.forget()
         st.switch_page(ctx.landing, query_params={"subject": name})

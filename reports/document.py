@@ -1,7 +1,7 @@
 """What a case's report says, section by section, as plain data for the template.
 
-A section is a question, a heading that answers it, and blocks: text, note, strip, classes, bars, panels, table, pairs,
-proof. Every figure carries its alternative text.
+A section is a question, a heading that answers it, and blocks: text, note, strip, classes, bars, panels, words, table,
+pairs, proof. Every figure carries its alternative text.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from reports.numbers import MINUS, counted, number, percent, score_and_cutoff, s
 Block = dict[str, Any]
 _MOST_MOVED = 10
 _MOST_ROWS = 16
+_MOST_FEATURES = 80
 
 
 def document(case: CaseFile) -> dict[str, Any]:
@@ -44,7 +45,8 @@ def _title(case: CaseFile) -> str:
 
 def _cover(case: CaseFile) -> dict[str, Any]:
     first, second = case.attributions[0], case.attributions[1] if len(case.attributions) > 1 else None
-    query = first.query
+    query, spec = first.query, case.model.spec
+    compared = words.reference_phrase(case.subject, spec, query) if query.reference else "nothing"
     return {
         "subject": case.subject.title,
         "summary": case.subject.summary,
@@ -53,8 +55,8 @@ def _cover(case: CaseFile) -> dict[str, Any]:
         "figures": _key_figures(case),
         "facts": [
             ["Model", case.model.title],
-            ["Explained", words.target_phrase(case.model.spec, query.target)],
-            ["Compared with", words.reference_phrase(case.subject, query) if query.reference else "nothing"],
+            ["Explained", words.target_phrase(spec, query.target)],
+            ["Compared with", compared],
             ["Evidence", short(case.digest)],
         ],
     }
@@ -64,7 +66,10 @@ def _key_figures(case: CaseFile) -> list[list[str]]:
     """Three or four numbers with what they are."""
     spec, outputs = case.model.spec, case.outputs.outputs
     if not spec.classes:
-        shown = [[number(float(outputs[0, 0])), "predicted value"]]
+        shown = [[words.outcome(spec, outputs[0, 0]), f"predicted {spec.outcome.title}"]]
+        known = float(case.subject.dataset.labels[case.subject.position(case.row_id)])
+        if not np.isnan(known):
+            shown.append([words.outcome(spec, known), f"{spec.outcome.title} in the data"])
     elif len(spec.classes) == 2:
         cutoff = 0.5 if case.subject.cutoff is None else case.subject.cutoff
         score_text, cutoff_text = score_and_cutoff(float(probabilities(outputs, spec)[0, 1]), cutoff)
@@ -102,6 +107,8 @@ def _decision(case: CaseFile) -> dict[str, Any]:
         blocks = [_strip(case)]
     if spec.modality == "table":
         blocks.append(_inputs(case))
+    elif spec.modality == "text":
+        blocks.append(_text_as_read(case))
     elif len(spec.classes) <= 2:
         blocks.append(_panels([_input_panel(case)], _grey_note(case)))
     return {"question": "Where does this case stand?", "heading": heading, "blocks": blocks}
@@ -114,10 +121,12 @@ def _attributions(case: CaseFile) -> dict[str, Any]:
     blocks: list[Block] = []
     if spec.modality == "image":
         blocks.append(_attribution_panels(case, titled, with_input=True))
+    if spec.modality == "text":
+        blocks.append(_words_in_place(case, titled))
     alt = " ".join(words.attribution_alt(subject, model, each) for each in case.attributions)
     blocks.append(_bars(case, titled, alt))
     blocks += [_proof(case, each) for each in case.attributions]
-    blocks.append(_text(words.scale_sentence(first.query.target.scale)))
+    blocks.append(_text(words.scale_sentence(spec, first.query.target.scale)))
     for other in case.attributions[1:]:
         blocks.append(
             _text(
@@ -132,7 +141,7 @@ def _attributions(case: CaseFile) -> dict[str, Any]:
     if spec.modality == "table" and len(families(spec)) < len(spec.features):
         blocks.append(_feature_table(case, titled))
     return {
-        "question": "What raised and lowered the score?",
+        "question": f"What raised and lowered the {words.result_noun(spec)}?",
         "heading": words.drivers_headline(subject, model, first),
         "blocks": blocks,
     }
@@ -238,7 +247,7 @@ def _strip(case: CaseFile) -> Block:
     """The score among those of the reference rows."""
     spec, outputs, population = case.model.spec, case.outputs.outputs, case.population.outputs
     alt = words.score_alt(case.subject, case.model, case.row_id, outputs, population)
-    rows = counted(len(population), f"reference {case.subject.row_noun}")
+    rows = counted(len(population), words.population_noun(case.subject, spec))
     if spec.classes:
         own = float(probabilities(outputs, spec)[0, 1])
         cutoff = 0.5 if case.subject.cutoff is None else case.subject.cutoff
@@ -248,9 +257,10 @@ def _strip(case: CaseFile) -> Block:
     else:
         own, others = float(outputs[0, 0]), population[:, 0]
         low, high = float(min(own, others.min())), float(max(own, others.max()))
-        own_text, cutoff_text = number(own), ""
+        own_text, cutoff_text = words.outcome(spec, own), ""
         shape = figures.strip(own, others, None, low, high)
-        ends, axis = [number(low), number(high)], f"predicted value, {rows} in grey"
+        ends = [words.outcome(spec, low), words.outcome(spec, high)]
+        axis = f"predicted {spec.outcome.title}, {rows} in grey"
     return {
         "kind": "strip",
         "alt": alt,
@@ -270,7 +280,7 @@ def _classes(case: CaseFile) -> Block:
 
 
 def _bars(case: CaseFile, titled: list[tuple[str, Attribution]], alt: str) -> Block:
-    unit = words.scale_name(titled[0][1].query.target.scale)
+    unit = words.scale_name(case.model.spec, titled[0][1].query.target.scale)
     return {
         "kind": "bars",
         "alt": alt,
@@ -286,21 +296,35 @@ def _one_row(titled: list[tuple[str, Attribution]]) -> bool:
 
 
 def _inputs(case: CaseFile) -> Block:
-    """What the model was given, beside what is usual in the reference."""
-    query = case.attributions[0].query
+    """What the model was given, beside what is usual in the reference; of many features the strongest."""
+    query, features = case.attributions[0].query, case.model.spec.features
     head = ["What the model was given", f"this {case.subject.row_noun}", "usual"]
     reference = None if query.reference is None else query.reference.rows
     rows = [
-        [words.capital(feature.title), feature.show(value), _usual(feature, reference, i)]
-        for i, (feature, value) in enumerate(zip(case.model.spec.features, query.rows[0], strict=True))
+        [words.capital(features[i].title), features[i].show(query.rows[0, i]), _usual(features[i], reference, i)]
+        for i in _shown_features(case)
     ]
+    note = "Usual is the median of the reference rows; for categories the most frequent one."
     return {
         "kind": "table",
         "head": head,
         "rows": rows,
         "folded": len(rows) > _MOST_ROWS,
-        "note": "Usual is the median of the reference rows; for categories the most frequent one.",
+        "note": f"{note}{_left_out(case)}",
     }
+
+
+def _shown_features(case: CaseFile) -> list[int]:
+    """The features that tables list, in the order of the schema: all, or those with the largest effects."""
+    sizes = np.abs(case.attributions[0].values[0]).ravel()
+    return sorted(np.argsort(-sizes, kind="stable")[:_MOST_FEATURES].tolist())
+
+
+def _left_out(case: CaseFile) -> str:
+    count = len(case.model.spec.features)
+    if count <= _MOST_FEATURES:
+        return ""
+    return f" Of {count:,} features the {_MOST_FEATURES} with the largest effects are listed."
 
 
 def _usual(feature: Feature, reference: np.ndarray | None, column: int) -> str:
@@ -326,14 +350,14 @@ def _feature_table(case: CaseFile, titled: list[tuple[str, Attribution]]) -> Blo
             spec.features[factor.positions[0]].show(row[factor.positions[0]]),
             *(signed(column[factor.positions].effect) for column in by_position),
         ]
-        for factor in ranked[0]
+        for factor in ranked[0][:_MOST_FEATURES]
     ]
     return {
         "kind": "table",
         "head": ["Each feature by itself", "value", *(title for title, _ in titled)],
         "rows": rows,
         "folded": False,
-        "note": "",
+        "note": _left_out(case).strip(),
     }
 
 
@@ -382,7 +406,7 @@ def _attribution_panels(case: CaseFile, titled: list[tuple[str, Attribution]], w
     what = words.score_of(spec, titled[0][1].query.target)
     note = (
         f"Orange with + raises {what}, blue with {MINUS} lowers it; full colour is an effect of "
-        f"{number(shared)} {words.scale_name(titled[0][1].query.target.scale)} in one pixel."
+        f"{number(shared)} {words.scale_name(spec, titled[0][1].query.target.scale)} in one pixel."
     )
     return _panels(shown, note)
 
@@ -416,10 +440,35 @@ def _panels(shown: list[dict[str, Any]], note: str) -> Block:
 
 
 def _grey_note(case: CaseFile) -> str:
-    feature = case.model.spec.features[0]
-    if case.model.spec.shape[2] == 3:
+    spec = case.model.spec
+    if spec.shape[2] == 3:
         return ""
-    return f"White is {feature.lower:g}, black {feature.upper:g}."
+    ends = (spec.features[0].lower, spec.features[0].upper)
+    white, black = ends if spec.inked else ends[::-1]
+    return f"White is {white:g}, black {black:g}."
+
+
+# --- words in place --------------------------------------------------------------------------------------------------
+
+
+def _text_as_read(case: CaseFile) -> Block:
+    """The text as the model was given it, word by word."""
+    spec, row = case.model.spec, case.attributions[0].query.rows[0]
+    panel = {"title": "What the model was given", "words": figures.plain_words(row, spec)}
+    return {"kind": "words", "alt": spec.vocabulary.text(row), "panels": [panel], "note": ""}
+
+
+def _words_in_place(case: CaseFile, titled: list[tuple[str, Attribution]]) -> Block:
+    """Every method's effects on the words where they stand, all on one scale."""
+    spec, limit = case.model.spec, max(float(np.abs(each.values).max()) for _, each in titled)
+    panels = [{"title": title, "words": figures.shaded_words(each, limit, spec)} for title, each in titled]
+    what = words.score_of(spec, titled[0][1].query.target)
+    note = (
+        f"Orange with + raises {what}, blue with {MINUS} lowers it; full colour is an effect of "
+        f"{number(limit)} {words.scale_name(spec, titled[0][1].query.target.scale)}."
+    )
+    alt = " ".join(words.attribution_alt(case.subject, case.model, each) for _, each in titled)
+    return {"kind": "words", "alt": alt, "panels": panels, "note": note}
 
 
 def _texts(value: Any) -> Any:

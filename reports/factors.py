@@ -1,4 +1,6 @@
-"""Attributions as factors a person can name: families of features, ranked, with what is within its error told apart."""
+"""Attributions as factors a person can name: families of features, parts of a picture, the words of a text; ranked,
+with what is within its error told apart.
+"""
 
 from dataclasses import dataclass
 
@@ -69,7 +71,7 @@ def factors(attribution: Attribution, spec: ModelSpec, index: int = 0, grouped: 
     values = attribution.values[index].ravel()
     errors = np.zeros_like(values) if attribution.error is None else attribution.error[index].ravel()
     row = attribution.query.rows[index].ravel()
-    parts = families(spec, grouped)
+    parts = families(spec, grouped) if spec.vocabulary is None else _words(spec, row)
     effects = [float(values[list(part.positions)].sum()) for part in parts]
     floor = max(_left_open(attribution, index), NEGLIGIBLE * max(map(abs, effects), default=0.0))
     ranked = []
@@ -77,7 +79,8 @@ def factors(attribution: Attribution, spec: ModelSpec, index: int = 0, grouped: 
         # Errors of one family may move together, so they add up in full rather than in squares.
         error = float(errors[list(part.positions)].sum())
         sure = abs(effect) > max(floor, 2 * error)
-        ranked.append(Factor(part.title, _shown(spec, part, row, values), effect, error, sure, part.positions))
+        shown = _place(part, parts) if spec.vocabulary is not None else _shown(spec, part, row, values)
+        ranked.append(Factor(part.title, shown, effect, error, sure, part.positions))
     return sorted(ranked, key=lambda factor: -abs(factor.effect))
 
 
@@ -117,6 +120,18 @@ def importance(attribution: Attribution, spec: ModelSpec, grouped: bool = True) 
     return sorted(ranked, key=lambda factor: -factor.effect)
 
 
+def _words(spec: ModelSpec, row: np.ndarray) -> tuple[Family, ...]:
+    """The tokens that a text (length,) consists of, each by itself: "“great”"."""
+    places = np.flatnonzero(spec.vocabulary.ordinary(row))
+    return tuple(Family(f"“{spec.vocabulary.piece(row[place]).strip()}”", (int(place),)) for place in places)
+
+
+def _place(part: Family, parts: tuple[Family, ...]) -> str:
+    """Which of its kind a word is, where it stands in the text more than once: "(2 of 3)"."""
+    alike = [each for each in parts if each.title == part.title]
+    return f"({alike.index(part) + 1} of {len(alike)})" if len(alike) > 1 else ""
+
+
 def _left_open(attribution: Attribution, index: int) -> float:
     """What the method left unexplained in this row; nothing where it does not promise to add up."""
     return 0.0 if attribution.tolerance is None else abs(float(attribution.residual[index]))
@@ -129,7 +144,7 @@ def _family_title(spec: ModelSpec, positions: list[int]) -> str:
 
 def _shown(spec: ModelSpec, family: Family, row: np.ndarray, values: np.ndarray) -> str:
     """A lone feature's value; those of a small family; of a large one, its member with the largest effect."""
-    if spec.modality != "table":
+    if spec.modality == "image":
         return ""
     if len(family.positions) == 1:
         position = family.positions[0]

@@ -59,11 +59,14 @@ def class_rows(outputs: np.ndarray, spec: ModelSpec, most: int = 5) -> list[dict
 
 
 def picture(row: np.ndarray, spec: ModelSpec) -> np.ndarray:
-    """A row (h, w, channels) as (h, w, 3) uint8: colours as they are; one channel in grey, the upper bound dark."""
-    lower, span = spec.features[0].lower, spec.features[0].span
-    share = np.clip((row - lower) / span, 0.0, 1.0)
+    """A row (h, w, channels) as (h, w, 3) uint8: three channels as colours; any other number in grey, its upper
+    bound dark where the pictures are inked.
+    """
+    first = spec.features[0]
+    share = np.clip((row - first.lower) / first.span, 0.0, 1.0)
     if share.shape[2] != 3:
-        share = np.repeat(1.0 - share.mean(axis=2, keepdims=True), 3, axis=2)
+        grey = share.mean(axis=2, keepdims=True)
+        share = np.repeat(1.0 - grey if spec.inked else grey, 3, axis=2)
     return np.round(255 * share).astype(np.uint8)
 
 
@@ -101,6 +104,27 @@ def marks(effects: np.ndarray, limit: float) -> list[dict[str, Any]]:
         return []
     strong = np.argwhere(np.abs(effects) >= max(_MARKED * limit, 1e-300))
     return [{"x": (x + 0.5) / width, "y": (y + 0.5) / height, "up": bool(effects[y, x] > 0)} for y, x in strong]
+
+
+def plain_words(row: np.ndarray, spec: ModelSpec) -> list[dict[str, Any]]:
+    """The pieces of a text (length,) as the template takes them, without colour."""
+    places = np.flatnonzero(spec.vocabulary.ordinary(row))
+    return [_word(spec.vocabulary.piece(row[place]), 0.0, False, False) for place in places]
+
+
+def shaded_words(attribution: Attribution, limit: float, spec: ModelSpec) -> list[dict[str, Any]]:
+    """The pieces of the first row's text, each with the strength of its effect as a share of `limit`."""
+    row, values = attribution.query.rows[0], attribution.values[0]
+    shown = []
+    for place in np.flatnonzero(spec.vocabulary.ordinary(row)):
+        share = min(1.0, abs(float(values[place])) / (limit or 1.0))
+        shown.append(_word(spec.vocabulary.piece(row[place]), share, bool(values[place] > 0), share >= _MARKED))
+    return shown
+
+
+def _word(piece: str, share: float, up: bool, marked: bool) -> dict[str, Any]:
+    """`space`: whether it stands apart from the piece before it; `marked`: whether it carries its sign."""
+    return {"text": piece.strip(), "space": piece.startswith(" "), "share": share, "up": up, "marked": marked}
 
 
 def pixel_effects(attribution: Attribution) -> np.ndarray:

@@ -5,17 +5,19 @@ a share of the decision or a guarantee, and a test holds them to it.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from core.digest import short
+from core.measures import Fit, TokenEffect, fit
 from core.nouns import MethodId, ModelFile, ModelSpec, Query, Subject, Target
 from core.results import Agreement, Attacked, Attribution, Comparison, Prediction, Result, agreement
 from core.scores import decide, probabilities
 from reports.factors import Factor, bars, drivers, factors, importance
 from reports.numbers import MINUS, chance, counted, listed, number, percent, plural, score_and_cutoff, signed, tiny
 
-_SCALES = {"margin": "log-odds", "logit": "logits", "probability": "probability", "value": "predicted value"}
+_SCALES = {"margin": "log-odds", "logit": "logits", "probability": "probability"}
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -32,30 +34,35 @@ def row_name(subject: Subject, row_id: str) -> str:
 
 
 def class_name(spec: ModelSpec, target: Target) -> str:
-    """What is explained: the class, or the predicted value of a regression."""
-    return spec.classes[target.output] if spec.classes else "the predicted value"
+    """What is explained: the class, or the predicted number of a regression."""
+    return spec.classes[target.output] if spec.classes else f"the predicted {spec.outcome.title}"
 
 
-def scale_name(scale: str) -> str:
-    """ "log-odds", "logits", "probability", "predicted value"."""
-    return _SCALES[scale]
+def scale_name(spec: ModelSpec, scale: str) -> str:
+    """ "log-odds", "logits", "probability"; of a regression the unit of its number, or the number's name."""
+    return _SCALES.get(scale, spec.outcome.unit or f"predicted {spec.outcome.title}")
+
+
+def result_noun(spec: ModelSpec) -> str:
+    """What a model gives a case: a score or a prediction."""
+    return "score" if spec.classes else "prediction"
 
 
 def target_phrase(spec: ModelSpec, target: Target) -> str:
-    """ "declined, in log-odds"."""
-    if not spec.classes:
-        return "the predicted value"
-    return f"{class_name(spec, target)}, in {scale_name(target.scale)}"
+    """ "declined, in log-odds"; "the predicted price, in EUR"."""
+    if not spec.classes and not spec.outcome.unit:
+        return class_name(spec, target)
+    return f"{class_name(spec, target)}, in {scale_name(spec, target.scale)}"
 
 
 def score_of(spec: ModelSpec, target: Target) -> str:
-    """ "the score for declined"."""
-    return f"the score for {class_name(spec, target)}" if spec.classes else "the predicted value"
+    """ "the score for declined"; "the predicted price"."""
+    return f"the score for {class_name(spec, target)}" if spec.classes else class_name(spec, target)
 
 
 def things(spec: ModelSpec) -> str:
-    """What a feature is called: a pixel or a feature."""
-    return "pixel" if spec.modality == "image" else "feature"
+    """What a feature is called: a pixel, a word or a feature."""
+    return {"image": "pixel", "text": "word"}.get(spec.modality, "feature")
 
 
 def method_title(method: MethodId) -> str:
@@ -72,8 +79,10 @@ def _listed_method(method: MethodId) -> type | None:
     return next((each for each in (*EXPLAINERS, *ATTACKS) if each.name == method.name), None)
 
 
-def reference_phrase(subject: Subject, query: Query) -> str:
-    """ "100 applications drawn with seed 7"."""
+def reference_phrase(subject: Subject, spec: ModelSpec, query: Query) -> str:
+    """ "100 applications drawn with seed 7"; "the same review with every word hidden"."""
+    if spec.modality == "text":
+        return f"the same {subject.row_noun} with every word hidden"
     rows = counted(len(query.reference), subject.row_noun)
     return f"{rows} drawn with seed {query.reference.seed}" if query.reference.seed is not None else rows
 
@@ -82,7 +91,10 @@ def reference_phrase(subject: Subject, query: Query) -> str:
 
 
 def decision_headline(subject: Subject, model: ModelFile, row_id: str, outputs: np.ndarray) -> str:
-    """ "Application 1042 was declined: score 0.71, cut-off 0.60." `outputs`: one row, (columns,) or (1, columns)."""
+    """ "Application 1042 was declined: score 0.71, cut-off 0.60."; "House 12 is valued at 312,000 EUR."
+
+    `outputs`: one row, (columns,) or (1, columns).
+    """
     said = _verdict(subject, model, row_id, outputs)
     return f"{said}: {figures(subject, model, _one(outputs))}." if model.spec.classes else f"{said}."
 
@@ -91,15 +103,48 @@ def _verdict(subject: Subject, model: ModelFile, row_id: str, outputs: np.ndarra
     """ "Application 1042 was declined"."""
     who, outputs = capital(row_name(subject, row_id)), _one(outputs)
     if not model.spec.classes:
-        return f"{who} was put at {number(outputs[0, 0])}"
+        verdict = next(iter(subject.verdicts), f"has a predicted {model.spec.outcome.title} of")
+        return f"{who} {verdict} {outcome(model.spec, outputs[0, 0])}"
     return f"{who} {subject.verdict(_decided(subject, model, outputs), model.spec)}"
+
+
+def outcome(spec: ModelSpec, value: float) -> str:
+    """A predicted number as it is read, with its unit: "312,000 EUR"."""
+    return spec.outcome.show(float(value)).replace("-", MINUS)
+
+
+def decision_paragraphs(
+    subject: Subject, model: ModelFile, row_id: str, outputs: np.ndarray, population: np.ndarray
+) -> list[str]:
+    """What was decided or predicted about a row, what the data say of it, and where it stands among others."""
+    said = _beside_the_verdict(subject, model, row_id, outputs)
+    return [said, population_sentence(subject, model, outputs, population)]
+
+
+def _beside_the_verdict(subject: Subject, model: ModelFile, row_id: str, outputs: np.ndarray) -> str:
+    """What the headline leaves open: how clear the decision is, or what the data say of the predicted number."""
+    recorded = "" if model.spec.classes else recorded_sentence(subject, model, row_id, outputs)
+    return recorded or decision_sentence(subject, model, outputs)
+
+
+def recorded_sentence(subject: Subject, model: ModelFile, row_id: str, outputs: np.ndarray) -> str:
+    """What the data say a regression's number is, and how far the prediction is from it; empty where they do not."""
+    spec, known = model.spec, float(subject.dataset.labels[subject.position(row_id)])
+    if math.isnan(known):
+        return ""
+    miss = float(_one(outputs)[0, 0]) - known
+    side = "above" if miss > 0 else "below"
+    return (
+        f"Its {spec.outcome.title} in the data is {outcome(spec, known)}: the prediction lies "
+        f"{outcome(spec, abs(miss))} {side} that."
+    )
 
 
 def decision_sentence(subject: Subject, model: ModelFile, outputs: np.ndarray) -> str:
     """What the score is and how far it lies from changing the decision."""
     spec, outputs = model.spec, _one(outputs)
     if not spec.classes:
-        return f"The model predicts {number(outputs[0, 0])}."
+        return f"The predicted {spec.outcome.title} is {outcome(spec, outputs[0, 0])}."
     ranked = _ranked(spec, outputs)
     if len(spec.classes) > 2:
         (first, p), (second, q) = ranked[:2]
@@ -126,32 +171,57 @@ def population_sentence(subject: Subject, model: ModelFile, outputs: np.ndarray,
     what = "a lower prediction" if not spec.classes else f"a lower probability of {spec.classes[column]}"
     verb = "has" if below == 1 else "have"
     score = f"score{'s' if below == 1 else ''} lower" if len(spec.classes) == 2 else f"{verb} {what}"
-    return f"{below:,} of {counted(len(others), f'reference {subject.row_noun}')} {score} than this one."
+    return f"{below:,} of {counted(len(others), population_noun(subject, spec))} {score} than this one."
+
+
+def population_noun(subject: Subject, spec: ModelSpec) -> str:
+    """What one of the rows is called among which a score stands: a text is not compared with them otherwise."""
+    return f"{'sampled' if spec.modality == 'text' else 'reference'} {subject.row_noun}"
 
 
 def what_if_headline(
     subject: Subject, model: ModelFile, before: np.ndarray, after: np.ndarray, changed: list[tuple[int, float]]
 ) -> str:
     """The edited row's answer: `changed` holds (feature position, new value)."""
-    spec, before, after = model.spec, _one(before), _one(after)
+    spec = model.spec
     if not changed:
         return "Nothing is changed yet."
     edits = listed([f"{_within(spec.features[i].title)} {spec.features[i].show(value)}" for i, value in changed[:3]])
     edits = f"{edits} and {counted(len(changed) - 3, 'further change')}" if len(changed) > 3 else edits
+    return f"With {edits} {_turn(subject, model, _one(before), _one(after))}"
+
+
+def hidden_words_headline(
+    subject: Subject, model: ModelFile, before: np.ndarray, after: np.ndarray, words: list[str]
+) -> str:
+    """The answer to a text with some of its words hidden."""
+    if not words:
+        return "Nothing is hidden yet."
+    named = listed([f"“{word}”" for word in words[:5]])
+    named = f"{named} and {counted(len(words) - 5, 'more word')}" if len(words) > 5 else named
+    return f"With {named} hidden {_turn(subject, model, _one(before), _one(after))}"
+
+
+def _turn(subject: Subject, model: ModelFile, before: np.ndarray, after: np.ndarray) -> str:
+    """What a change does to the decision or the predicted number, both (1, columns)."""
+    spec = model.spec
     if not spec.classes:
-        return f"With {edits} the prediction moves from {number(before[0, 0])} to {number(after[0, 0])}."
+        ends = (outcome(spec, each[0, 0]) for each in (before, after))
+        return f"the predicted {spec.outcome.title} moves from {' to '.join(ends)}."
     was, now = _decided(subject, model, before), _decided(subject, model, after)
     turn = (
         f"the decision stays {spec.classes[now]}"
         if was == now
         else f"the decision turns from {spec.classes[was]} to {spec.classes[now]}"
     )
-    return f"With {edits} {turn}: {figures(subject, model, after)}."
+    return f"{turn}: {figures(subject, model, after)}."
 
 
 def performance_headline(subject: Subject, model: ModelFile, outputs: np.ndarray, labels: np.ndarray) -> str:
-    """How often decision and label agree: `outputs` (n, columns) of held-out rows, `labels` (n,)."""
+    """How often decision and label agree, or how far predictions are off: `outputs` (n, columns), `labels` (n,)."""
     spec = model.spec
+    if not spec.classes:
+        return _fit_headline(subject, spec, fit(labels, outputs[:, 0]), len(labels))
     decided = decide(outputs, spec, subject.cutoff)
     right, rows = int((decided == labels).sum()), counted(len(labels), f"held-out {subject.row_noun}")
     sentence = f"On {rows} decision and label agree on {right:,} ({percent(right / max(len(labels), 1))})."
@@ -164,17 +234,69 @@ def performance_headline(subject: Subject, model: ModelFile, outputs: np.ndarray
     return f"{sentence} Decided otherwise: {misses[0]}, {misses[1]}."
 
 
+def _fit_headline(subject: Subject, spec: ModelSpec, found: Fit, rows: int) -> str:
+    bare = replace(spec.outcome, unit="")
+    low, high = (bare.show(each) for each in found.error_interval)
+    share = "" if math.isnan(found.r2) else f" R² is {_r2(found.r2)}."
+    return (
+        f"On {counted(rows, f'held-out {subject.row_noun}')} the predicted {spec.outcome.title} is off by "
+        f"{outcome(spec, found.error)} on average (95% interval {low} to {high}).{share}"
+    )
+
+
+def _r2(share: float) -> str:
+    return f"{share:.3f}".replace("-", MINUS)
+
+
+def fit_sentence(spec: ModelSpec, found: Fit) -> str:
+    """What R² and the mean absolute error say, for a reader who has not met them."""
+    usual = f"Saying the median {spec.outcome.title} every time would be off by {outcome(spec, found.usual)}."
+    if math.isnan(found.r2):
+        return f"{usual} R² cannot be told: the true numbers are all alike."
+    low, high = (_r2(each) for each in found.r2_interval)
+    return (
+        f"{usual} R² is {_r2(found.r2)} (95% interval {low} to {high}): 1 is exact, 0 is no nearer than saying the "
+        "mean every time, less is worse than that."
+    )
+
+
 def importance_headline(subject: Subject, model: ModelFile, attribution: Attribution) -> str:
     """Which factors move the score most, on average over the rows explained."""
     ranked = importance(attribution, model.spec, grouped=False)[:3]
     rows = counted(len(attribution.query), subject.row_noun)
-    what, unit = score_of(model.spec, attribution.query.target), scale_name(attribution.query.target.scale)
+    spec, target = model.spec, attribution.query.target
+    what, unit = score_of(spec, target), scale_name(spec, target.scale)
     if not ranked or ranked[0].effect == 0:
         return f"No factor moves {what} over {rows}."
     first = f"{_the(model.spec, ranked[0])} ({number(ranked[0].effect)} {unit})"
     others = [f"{_the(model.spec, each)} ({number(each.effect)})" for each in ranked[1:]]
     then = f", then by {listed(others)}" if others else ""
     return f"On average over {rows}, {what} is moved most by {first}{then}."
+
+
+NOTHING_TO_JUDGE = (
+    "No row has a true answer that the model was not trained on. Give the data a column with the true answers, and "
+    "one that says which rows were held out of training."
+)
+
+
+def tokens_headline(subject: Subject, model: ModelFile, target: Target, ranked: list[TokenEffect], texts: int) -> str:
+    """Which words move the score most, over the texts that hold them."""
+    rows, what = counted(texts, subject.row_noun), score_of(model.spec, target)
+    if not ranked:
+        return f"No word occurs often enough in {rows} to say how it moves {what}."
+    named = listed([_token(model.spec, each) for each in ranked[:3]])
+    return f"Over {rows}, {what} is moved most by {named}."
+
+
+def tokens_alt(spec: ModelSpec, target: Target, ranked: list[TokenEffect]) -> str:
+    """What the chart of words says, for a reader who cannot see it."""
+    items = "; ".join(f"{_token(spec, each)} in {counted(each.texts, 'text')}" for each in ranked[:10])
+    return f"Mean effects on {score_of(spec, target)}, largest first: {items}."
+
+
+def _token(spec: ModelSpec, each: TokenEffect) -> str:
+    return f"“{spec.vocabulary.piece(each.token).strip()}” ({signed(each.mean)})"
 
 
 # --- the explanation -------------------------------------------------------------------------------------------------
@@ -203,7 +325,7 @@ def statement(
             )
         )
     return [
-        f"{_verdict(subject, model, row_id, outputs)}. {decision_sentence(subject, model, outputs)}",
+        f"{_verdict(subject, model, row_id, outputs)}. {_beside_the_verdict(subject, model, row_id, outputs)}",
         drivers_paragraph(subject, model, attribution, index),
         " ".join(sure),
         limits_paragraph(subject),
@@ -243,11 +365,11 @@ def drivers_paragraph(subject: Subject, model: ModelFile, attribution: Attributi
         for up in (True, False)
         if (side := [_with_effect(spec, factor) for factor in named if factor.raises is up])
     ]
-    text = f"Compared with {reference_phrase(subject, query)}, {what} was {' and '.join(sentences)}."
-    return f"{text} {scale_sentence(query.target.scale)}"
+    text = f"Compared with {reference_phrase(subject, spec, query)}, {what} was {' and '.join(sentences)}."
+    return f"{text} {scale_sentence(spec, query.target.scale)}"
 
 
-def scale_sentence(scale: str) -> str:
+def scale_sentence(spec: ModelSpec, scale: str) -> str:
     """What the figures on a scale are, for a reader who has not met it."""
     if scale == "margin":
         return "The figures are log-odds, the scale on which this model adds up; they are not percentage points."
@@ -255,20 +377,21 @@ def scale_sentence(scale: str) -> str:
         return "The figures are logits, the scores before they become probabilities; they are not percentage points."
     if scale == "probability":
         return "The figures are parts of a probability: 0.10 is ten percentage points."
-    return "The figures are in the unit of the prediction."
+    return f"The figures are in {spec.outcome.unit or f'the unit of the predicted {spec.outcome.title}'}."
 
 
 def accuracy_sentence(attribution: Attribution, index: int = 0) -> str:
     """Whether the effects add up to the score, and how exact each is."""
     if attribution.complete is False:
         return _warning(attribution)
+    noun = "prediction" if attribution.query.target.scale == "value" else "score"
     if attribution.tolerance is None:
-        text = "This method does not promise that its effects add up to the score."
+        text = f"This method does not promise that its effects add up to the {noun}."
     else:
         gap = abs(float(attribution.residual[index])) / attribution.spread
         left = "nothing" if gap < 5e-5 else percent(gap)
         text = (
-            "Starting from the reference's mean score, the effects of all features add up to this score, with "
+            f"Starting from the reference's mean {noun}, the effects of all features add up to this {noun}, with "
             f"{left} left over."
         )
     if attribution.error is not None:
@@ -298,7 +421,7 @@ def agreement_sentence(found: Agreement, first_title: str, second_title: str, no
 def limits_paragraph(subject: Subject) -> str:
     """What an explanation is not."""
     text = (
-        "This describes how the model arrived at its score. It does not say what brings the outcome about in the "
+        "This describes how the model arrived at its answer. It does not say what brings the outcome about in the "
         "world, and it is not advice on what to change. Two methods that agree may still both mislead."
     )
     return f"{text} {subject.limits}".rstrip()
@@ -307,12 +430,11 @@ def limits_paragraph(subject: Subject) -> str:
 def proof_line(attribution: Attribution, spec: ModelSpec) -> str:
     """The quiet line under a chart; a plain warning where the method fails its own tolerance."""
     query = attribution.query
-    target = [f"class {class_name(spec, query.target)}"] if spec.classes else []
+    named = [f"class {class_name(spec, query.target)}", scale_name(spec, query.target.scale)]
     parts = [
         method_title(attribution.method),
-        *target,
-        scale_name(query.target.scale),
-        _reference_note(attribution),
+        *(named if spec.classes else [target_phrase(spec, query.target)]),
+        _reference_note(attribution, spec),
         *_sum_note(attribution),
         short(attribution.digest),
     ]
@@ -320,10 +442,10 @@ def proof_line(attribution: Attribution, spec: ModelSpec) -> str:
     return f"{_warning(attribution)} {line}" if attribution.complete is False else line
 
 
-def effect_unit(attribution: Attribution) -> str:
+def effect_unit(attribution: Attribution, spec: ModelSpec) -> str:
     """What the length of a bar is: an effect on the score, or the score's slope where nothing is compared."""
-    unit = scale_name(attribution.query.target.scale)
-    return f"moves the score by, {unit}" if attribution.compares else f"slope of the score, {unit} per range"
+    unit, noun = scale_name(spec, attribution.query.target.scale), result_noun(spec)
+    return f"moves the {noun} by, {unit}" if attribution.compares else f"slope of the {noun}, {unit} per range"
 
 
 def attribution_alt(subject: Subject, model: ModelFile, attribution: Attribution, index: int = 0) -> str:
@@ -337,7 +459,7 @@ def attribution_alt(subject: Subject, model: ModelFile, attribution: Attribution
     kind = "effects on" if attribution.compares else "slopes of"
     return (
         f"{title} for {row_name(subject, query.row_ids[index])}: {kind} {what} "
-        f"in {scale_name(query.target.scale)}, largest first: {'; '.join(items)}."
+        f"in {scale_name(spec, query.target.scale)}, largest first: {'; '.join(items)}."
     )
 
 
@@ -348,6 +470,19 @@ def score_alt(subject: Subject, model: ModelFile, row_id: str, outputs: np.ndarr
 
 
 # --- under attack ----------------------------------------------------------------------------------------------------
+
+
+def instead_of_attack(spec: ModelSpec) -> str:
+    """What to do with a model that nothing here can attack."""
+    if not spec.classes:
+        return (
+            "An attack looks for a small change that turns a decision, and this model predicts a number. Where a small "
+            "change moves that number far can be tried on the Decision page, under What would change it."
+        )
+    return (
+        "Each attack says below what it needs. Single changes can be tried on the Decision page, under What would "
+        "change it."
+    )
 
 
 def attack_headline(subject: Subject, model: ModelFile, attacked: Attacked, index: int = 0) -> str:
@@ -447,11 +582,12 @@ def _attribution_lines(result: Attribution, spec: ModelSpec) -> list[tuple[str, 
         lines.append(("Reference", "none, this method compares with nothing"))
     else:
         seed = "" if query.reference.seed is None else f", drawn with seed {query.reference.seed}"
+        rows = f"{counted(len(query.reference), 'row')}{seed}"
         lines += [
-            ("Reference", f"{counted(len(query.reference), 'row')}{seed}"),
+            ("Reference", "the text itself, every word hidden" if spec.modality == "text" else rows),
             ("Reference digest", query.reference.digest),
         ]
-        if known and known.family == "shap":
+        if known and known.family == "shap" and spec.modality != "text":
             lines.append(
                 (
                     "Perturbation",
@@ -508,7 +644,9 @@ def _ranked(spec: ModelSpec, outputs: np.ndarray) -> list[tuple[str, float]]:
 
 
 def figures(subject: Subject, model: ModelFile, outputs: np.ndarray) -> str:
-    """ "score 0.71, cut-off 0.60", or the two likeliest classes."""
+    """ "score 0.71, cut-off 0.60", or the two likeliest classes; of a regression its number."""
+    if not model.spec.classes:
+        return outcome(model.spec, outputs[0, 0])
     if len(model.spec.classes) > 2:
         (_, first), (second, q) = _ranked(model.spec, outputs)[:2]
         return f"probability {chance(first)}, next {second} {chance(q) if q < 0.005 else f'at {chance(q)}'}"
@@ -517,7 +655,9 @@ def figures(subject: Subject, model: ModelFile, outputs: np.ndarray) -> str:
 
 
 def _the(spec: ModelSpec, factor: Factor) -> str:
-    """A factor inside a sentence: "the upper left", "income 31,000 EUR"."""
+    """A factor inside a sentence: "the upper left", "income 31,000 EUR", "“dull”"."""
+    if spec.modality == "text":
+        return factor.label
     return f"the {factor.title}" if spec.modality == "image" else _within(factor.label)
 
 
@@ -542,8 +682,9 @@ def _within(title: str) -> str:
 
 def _warning(attribution: Attribution) -> str:
     worst = float(np.abs(attribution.residual).max())
+    noun = "prediction" if attribution.query.target.scale == "value" else "score"
     return (
-        f"Warning: this explanation does not add up. Its effects miss the score by up to {tiny(worst)}, and the "
+        f"Warning: this explanation does not add up. Its effects miss the {noun} by up to {tiny(worst)}, and the "
         f"method allows itself {tiny(attribution.tolerance * attribution.spread)}."
     )
 
@@ -553,10 +694,12 @@ def _compares(attribution: Attribution) -> bool:
     return attribution.compares
 
 
-def _reference_note(attribution: Attribution) -> str:
+def _reference_note(attribution: Attribution, spec: ModelSpec) -> str:
     reference = attribution.query.reference
     if reference is None or not _compares(attribution):
         return "compares with nothing"
+    if spec.modality == "text":
+        return "compared with itself, every word hidden"
     seed = "" if reference.seed is None else f" (seed {reference.seed})"
     return f"{counted(len(reference), 'reference row')}{seed}"
 

@@ -8,15 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from core.measures import Calibration, Importance, Robustness, Roc
+from core.measures import Calibration, Fit, Importance, Robustness, Roc, TokenEffect
 from core.nouns import Feature, ModelSpec
 from core.results import Attacked, Attribution
 from reports.factors import Factor, bars, factors
+from reports.figures import picture as pixels_as_seen
 from reports.numbers import signed
 from reports.palette import LIGHT, Palette
-from reports.words import effect_unit
+from reports.words import effect_unit, outcome, result_noun
 
 MOST = 10
+MANY_CLASSES = 12
+MOST_POINTS = 2000
+_NAME = 44
+_SHORT_NAME = 16
 
 
 def load() -> None:
@@ -29,8 +34,9 @@ def load() -> None:
 
 
 def bar_limit(*attributions: Attribution) -> float:
-    """The largest bar of several attributions' first rows: their common scale."""
-    return max(float(np.abs(each.values[0]).max()) for each in attributions) or 1.0
+    """The largest effect in several attributions' first rows, of a pixel with all its channels: their common scale."""
+    shown = [each.values[0].sum(axis=-1) if each.values.ndim == 4 else each.values[0] for each in attributions]
+    return max(float(np.abs(each).max()) for each in shown) or 1.0
 
 
 def shared_limit(found: Attribution, beside: Attribution) -> float:
@@ -49,10 +55,14 @@ def attribution_bars(
         order = strongest(attribution, spec)
     shown = _in_order(attribution, spec, order) if order is not None else bars(attribution, spec, grouped=False)
     errors = [2 * factor.error for factor in shown]
+    places = list(range(len(shown)))
+    names = [literal(factor.label) for factor in shown]
+    unit = effect_unit(attribution, spec)
     figure = go.Figure(
         go.Bar(
             x=[factor.effect for factor in shown],
-            y=[literal(factor.label) for factor in shown],
+            y=places,
+            customdata=names,
             orientation="h",
             marker_color=[_direction(factor, palette) for factor in shown],
             text=[signed(factor.effect) for factor in shown],
@@ -62,25 +72,32 @@ def attribution_bars(
             error_x={"type": "data", "array": errors, "thickness": 1, "width": 3, "color": palette.quiet}
             if any(errors)
             else None,
-            hovertemplate=f"%{{y}}<br>{effect_unit(attribution)} %{{x:+.4f}}<extra></extra>",
+            hovertemplate=f"%{{customdata}}<br>{literal(unit)} %{{x:+,.4~f}}<extra></extra>",
         )
     )
-    reach = 1.5 * max(limit, *(abs(factor.effect) for factor in shown))
+    reach = 1.5 * max([limit, *(abs(factor.effect) for factor in shown)])
     figure.update_xaxes(
         range=[-reach, reach],
-        title=effect_unit(attribution),
+        title=literal(unit),
         zeroline=True,
         zerolinecolor=palette.quiet,
         zerolinewidth=1,
         gridcolor=palette.line,
     )
-    figure.update_yaxes(autorange="reversed", ticklabelstandoff=6)
+    _name_places(figure, names)
     return _finish(figure, palette, 80 + 30 * len(shown))
+
+
+def _name_places(figure: go.Figure, names: Sequence[str]) -> None:
+    """Rows by their place, the first on top, so that two of one name do not fall together."""
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=list(names), range=[len(names) - 0.4, -0.6], ticklabelstandoff=6
+    )
 
 
 def _in_order(attribution: Attribution, spec: ModelSpec, order: Sequence[int]) -> list[Factor]:
     found = {factor.positions[0]: factor for factor in factors(attribution, spec, grouped=False)}
-    return [found[position] for position in order]
+    return [found[position] for position in order if position in found]
 
 
 def strongest(attribution: Attribution, spec: ModelSpec) -> list[int]:
@@ -95,9 +112,10 @@ def moved(attacked: Attacked, features: Sequence[Feature]) -> list[int]:
     return [int(i) for i in np.argsort(-steps, kind="stable")[:MOST] if steps[i] > 0]
 
 
-def literal(text: str) -> str:
-    """`text` with the characters that plotly takes for mark-up disarmed, and not overlong."""
-    short = text if len(text) <= 44 else f"{text[:43]}…"
+def literal(text: str, most: int = _NAME) -> str:
+    """`text` with the characters that plotly takes for mark-up disarmed, and not overlong: both ends tell it apart."""
+    tail = (most - 1) // 2
+    short = text if len(text) <= most else f"{text[: most - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
     return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -111,23 +129,8 @@ def score_strip(
     population: np.ndarray, here: float, cutoff: float, palette: Palette, noun: str, class_name: str
 ) -> go.Figure:
     """The reference population's probabilities, the cut-off and this case on one line."""
-    figure = go.Figure()
-    spread = np.random.default_rng(0).uniform(-0.32, 0.32, len(population))
-    figure.add_scatter(
-        x=population,
-        y=spread,
-        mode="markers",
-        marker={"size": 6, "color": palette.quiet, "opacity": 0.35},
-        hovertemplate="a reference row at %{x:.2f}<extra></extra>",
-    )
     colour = palette.raises if here >= cutoff else palette.lowers
-    figure.add_scatter(
-        x=[here],
-        y=[0],
-        mode="markers",
-        marker={"size": 17, "color": colour, "symbol": "diamond", "line": {"color": palette.paper, "width": 2}},
-        hovertemplate=f"this {noun} at %{{x:.3f}}<extra></extra>",
-    )
+    figure = _strip(population, here, colour, palette, f"this {noun} {here:.2f}", ".2f", (0.0, 1.0))
     figure.add_shape(
         type="line", x0=cutoff, x1=cutoff, y0=-0.5, y1=0.6, line={"color": palette.ink, "width": 1.5, "dash": "dash"}
     )
@@ -140,16 +143,58 @@ def score_strip(
         xanchor="right" if cutoff > 0.5 else "left",
         font_color=palette.ink,
     )
+    figure.update_xaxes(title=f"probability of {literal(class_name)}")
+    return figure
+
+
+def value_strip(population: np.ndarray, here: float, spec: ModelSpec, palette: Palette, noun: str) -> go.Figure:
+    """The reference population's predicted numbers and this case on one line, on their own scale."""
+    ends = float(min(here, population.min())), float(max(here, population.max()))
+    said = f"this {noun} {outcome(spec, here)}"
+    figure = _strip(population, here, palette.accent, palette, said, f",.{spec.outcome.decimals}f", ends)
+    unit = f", {spec.outcome.unit}" if spec.outcome.unit else ""
+    figure.update_xaxes(title=literal(f"predicted {spec.outcome.title}{unit}"))
+    return figure
+
+
+def _strip(
+    population: np.ndarray,
+    here: float,
+    colour: str,
+    palette: Palette,
+    said: str,
+    shown: str,
+    ends: tuple[float, float],
+) -> go.Figure:
+    """Dots for a population, a diamond for one of them, on a line between `ends`; `shown` is their format."""
+    figure = go.Figure()
+    spread = np.random.default_rng(0).uniform(-0.32, 0.32, len(population))
+    figure.add_scatter(
+        x=population,
+        y=spread,
+        mode="markers",
+        marker={"size": 6, "color": palette.quiet, "opacity": 0.35},
+        hovertemplate=f"a reference row at %{{x:{shown}}}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[here],
+        y=[0],
+        mode="markers",
+        marker={"size": 17, "color": colour, "symbol": "diamond", "line": {"color": palette.paper, "width": 2}},
+        hovertemplate=f"{literal(said)}<extra></extra>",
+    )
+    width = (ends[1] - ends[0]) or 1.0
     figure.add_annotation(
         x=here,
         y=-0.62,
-        text=f"this {literal(noun)} {here:.2f}",
+        text=literal(said),
         showarrow=False,
         yanchor="top",
-        xanchor=_anchor(here),
+        xanchor=_anchor((here - ends[0]) / width),
         font={"color": colour, "weight": 600},
     )
-    figure.update_xaxes(range=[-0.02, 1.02], title=f"probability of {literal(class_name)}", gridcolor=palette.line)
+    margin = 0.02 * width
+    figure.update_xaxes(range=[ends[0] - margin, ends[1] + margin], gridcolor=palette.line)
     figure.update_yaxes(visible=False, range=[-1.1, 1.1])
     return _finish(figure, palette, 190)
 
@@ -159,40 +204,47 @@ def _anchor(x: float) -> str:
 
 
 def class_bars(chances: np.ndarray, classes: Sequence[str], decided: int, palette: Palette) -> go.Figure:
-    """The probability of every class, the decided one marked."""
+    """The probability of every class, the decided one marked; of many classes the likeliest, in their order."""
+    likeliest = np.sort(np.argsort(-chances, kind="stable")[:MANY_CLASSES])
+    names = [literal(classes[i]) for i in likeliest]
+    left = len(classes) - len(likeliest)
     figure = go.Figure(
         go.Bar(
-            x=list(classes),
-            y=chances,
-            marker_color=[palette.accent if i == decided else palette.unsure for i in range(len(classes))],
-            text=[f"{chance:.2f}" if chance >= 0.005 else "" for chance in chances],
+            x=list(range(len(likeliest))),
+            y=chances[likeliest],
+            customdata=names,
+            marker_color=[palette.accent if i == decided else palette.unsure for i in likeliest],
+            text=[f"{chances[i]:.2f}" if chances[i] >= 0.005 else "" for i in likeliest],
             textposition="outside",
             cliponaxis=False,
             textfont_color=palette.ink,
-            hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+            hovertemplate="%{customdata}: %{y:.3f}<extra></extra>",
         )
     )
-    figure.update_xaxes(type="category", title="class")
+    figure.update_xaxes(
+        tickvals=list(range(len(likeliest))),
+        ticktext=[literal(classes[i], _SHORT_NAME) for i in likeliest],
+        title=f"class; the other {left:,} are less likely" if left else "class",
+    )
     figure.update_yaxes(range=[0, 1.15], title="probability", gridcolor=palette.line, tickvals=[0, 0.5, 1])
     return _finish(figure, palette, 230)
 
 
-def picture(pixels: np.ndarray, lower: float, upper: float, palette: Palette) -> go.Figure:
+def picture(pixels: np.ndarray, spec: ModelSpec, palette: Palette) -> go.Figure:
     """An image (h, w, channels) as it is."""
-    shade = _shade(pixels, lower, upper)
-    return _image(shade, pixels[..., 0], "value %{customdata:.1f}", palette)
+    seen = np.moveaxis(pixels, -1, 0)
+    shown = ", ".join(f"%{{customdata[{channel}]:.4~g}}" for channel in range(len(seen)))
+    return _image(pixels_as_seen(pixels, spec), np.stack(seen, axis=-1), f"value {shown}", palette)
 
 
-def overlay(
-    pixels: np.ndarray, values: np.ndarray, lower: float, upper: float, limit: float, palette: Palette
-) -> go.Figure:
+def overlay(pixels: np.ndarray, values: np.ndarray, spec: ModelSpec, limit: float, palette: Palette) -> go.Figure:
     """An attribution (h, w, channels) laid over its image, which stays recognisable."""
     heat = values.sum(axis=-1)
     strength = np.clip(np.abs(heat) / (limit or 1.0), 0, 1)[..., None] ** 0.7
     colour = np.where((heat > 0)[..., None], _rgb(palette.raises), _rgb(palette.lowers))
-    faint = 255 - 0.55 * (255 - _shade(pixels, lower, upper))
+    faint = 255 - 0.55 * (255 - _shade(pixels, spec))
     mixed = (1 - 0.8 * strength) * faint + 0.8 * strength * colour
-    return _image(mixed, heat, "moves the score by %{customdata:+.3f}", palette)
+    return _image(mixed, heat, f"moves the {result_noun(spec)} by %{{customdata:+.3f}}", palette)
 
 
 def difference(
@@ -211,11 +263,10 @@ def difference_alt(title: str, values: np.ndarray, unit: str) -> str:
     return f"{title}: largest change {np.abs(values).max():.2f} {unit}."
 
 
-def _shade(pixels: np.ndarray, lower: float, upper: float) -> np.ndarray:
-    """Ink on paper: (h, w, 3) in 0 to 255."""
-    ink = np.clip((pixels - lower) / (upper - lower), 0, 1)
-    grey = 255 * (1 - 0.92 * ink)
-    return np.repeat(grey[..., :1], 3, axis=-1) if pixels.shape[-1] == 1 else 255 - grey
+def _shade(pixels: np.ndarray, spec: ModelSpec) -> np.ndarray:
+    """A picture in grey, (h, w, 3) in 0 to 255: what colours are laid over."""
+    seen = pixels_as_seen(pixels, spec).astype(np.float64)
+    return np.repeat(seen.mean(axis=-1, keepdims=True), 3, axis=-1)
 
 
 def _image(rgb: np.ndarray, values: np.ndarray, hover: str, palette: Palette) -> go.Figure:
@@ -245,7 +296,8 @@ def importance_bars(found: Importance, spec: ModelSpec, palette: Palette, unit: 
     figure = go.Figure(
         go.Bar(
             x=found.mean[order],
-            y=[literal(spec.features[i].title) for i in order],
+            y=list(range(len(order))),
+            customdata=[literal(spec.features[i].title) for i in order],
             orientation="h",
             marker_color=palette.accent,
             error_x={
@@ -257,22 +309,53 @@ def importance_bars(found: Importance, spec: ModelSpec, palette: Palette, unit: 
                 "width": 4,
                 "color": palette.ink,
             },
-            hovertemplate="%{y}<br>moves the score by %{x:.3f} on average<extra></extra>",
+            hovertemplate=f"%{{customdata}}<br>moves the {result_noun(spec)} by %{{x:,.3~f}} on average<extra></extra>",
         )
     )
-    figure.update_xaxes(title=f"mean size of its effect, {unit}", gridcolor=palette.line, rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", ticklabelstandoff=6)
+    figure.update_xaxes(title=literal(f"mean size of its effect, {unit}"), gridcolor=palette.line, rangemode="tozero")
+    _name_places(figure, [literal(spec.features[i].title) for i in order])
     return _finish(figure, palette, 90 + 32 * len(order))
+
+
+def token_bars(ranked: Sequence[TokenEffect], spec: ModelSpec, palette: Palette, unit: str) -> go.Figure:
+    """Mean effect of the words with the largest ones, over the texts that hold them."""
+    shown = list(ranked[: 2 * MOST])
+    figure = go.Figure(
+        go.Bar(
+            x=[each.mean for each in shown],
+            y=list(range(len(shown))),
+            orientation="h",
+            marker_color=[palette.raises if each.mean > 0 else palette.lowers for each in shown],
+            text=[signed(each.mean) for each in shown],
+            textposition="outside",
+            cliponaxis=False,
+            textfont_color=palette.ink,
+            customdata=[f"mean size {each.size:.3f}, in {each.texts} texts" for each in shown],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    )
+    reach = 1.3 * max([abs(each.mean) for each in shown])
+    figure.update_xaxes(
+        title=literal(f"mean effect, {unit}"),
+        range=[-reach, reach],
+        zeroline=True,
+        zerolinecolor=palette.quiet,
+        gridcolor=palette.line,
+    )
+    names = [literal(f"“{spec.vocabulary.piece(each.token).strip()}”, {each.texts} texts") for each in shown]
+    _name_places(figure, names)
+    return _finish(figure, palette, 90 + 28 * len(shown))
 
 
 def importance_picture(found: Importance, rows: np.ndarray, spec: ModelSpec, palette: Palette) -> go.Figure:
     """Mean absolute attribution of each pixel laid over the mean of the images (n, h, w, channels)."""
-    first = spec.features[0]
     size = found.mean.reshape(spec.shape).sum(axis=-1)
-    strength = (size / size.max())[..., None]
-    faint = 255 - 0.35 * (255 - _shade(rows.mean(axis=0), first.lower, first.upper))
+    strength = (size / (size.max() or 1.0))[..., None]
+    faint = 255 - 0.35 * (255 - _shade(rows.mean(axis=0), spec))
     mixed = (1 - strength) * faint + strength * _rgb(palette.accent)
-    return _image(mixed, size, "moves the score by %{customdata:.3f} on average", palette).update_layout(height=420)
+    return _image(
+        mixed, size, f"moves the {result_noun(spec)} by %{{customdata:.3f}} on average", palette
+    ).update_layout(height=420)
 
 
 def beeswarm(attribution: Attribution, spec: ModelSpec, palette: Palette, unit: str) -> go.Figure:
@@ -295,18 +378,13 @@ def beeswarm(attribution: Attribution, spec: ModelSpec, palette: Palette, unit: 
                 "colorscale": [[0, palette.lowers], [0.5, palette.unsure], [1, palette.raises]],
             },
             customdata=[spec.features[i].show(value) for value in rows[:, i]],
-            hovertemplate=f"{literal(spec.features[i].title)} %{{customdata}}<br>%{{x:+.3f}}<extra></extra>",
+            hovertemplate=f"{literal(spec.features[i].title)} %{{customdata}}<br>%{{x:+,.3~f}}<extra></extra>",
         )
     figure.update_xaxes(
-        title=f"effect on this row, {unit}", zeroline=True, zerolinecolor=palette.quiet, gridcolor=palette.line
+        title=literal(f"effect on this row, {unit}"), zeroline=True, zerolinecolor=palette.quiet, gridcolor=palette.line
     )
-    figure.update_yaxes(
-        tickvals=list(range(len(order))),
-        ticktext=[literal(spec.features[i].title) for i in order],
-        range=[len(order) - 0.4, -0.6],
-        ticklabelstandoff=6,
-        showgrid=False,
-    )
+    _name_places(figure, [literal(spec.features[i].title) for i in order])
+    figure.update_yaxes(showgrid=False)
     return _finish(figure, palette, 90 + 38 * len(order))
 
 
@@ -344,7 +422,7 @@ def dependence(attribution: Attribution, feature: int, spec: ModelSpec, palette:
             y=values[known],
             mode="markers",
             marker={"size": 6, "opacity": 0.6, "color": palette.accent},
-            hovertemplate="%{x}<br>effect %{y:+.3f}<extra></extra>",
+            hovertemplate="%{x}<br>effect %{y:+,.3~f}<extra></extra>",
         )
     )
     title = f"{named.title}, {named.unit}" if named.unit else named.title
@@ -352,45 +430,110 @@ def dependence(attribution: Attribution, feature: int, spec: ModelSpec, palette:
     figure.update_xaxes(
         title=literal(title) + (f" ({missing} missing, not shown)" if missing else ""), gridcolor=palette.line
     )
-    figure.update_yaxes(title=f"effect, {unit}", zeroline=True, zerolinecolor=palette.quiet, gridcolor=palette.line)
+    figure.update_yaxes(
+        title=literal(f"effect, {unit}"), zeroline=True, zerolinecolor=palette.quiet, gridcolor=palette.line
+    )
     return _finish(figure, palette, 340)
 
 
 def confusion_table(counts: np.ndarray, classes: Sequence[str], palette: Palette) -> go.Figure:
-    """True class by decided class, each cell its count; shade is the share of its true class."""
+    """True class by decided class, each cell its count; shade is the share of its true class.
+
+    With many classes the counts are left to the hover: there is no room for them.
+    """
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = [literal(name) for name in classes]
+    places, many = list(range(len(classes))), len(classes) > MANY_CLASSES
+    names = np.array([literal(name) for name in classes], dtype=object)
+    across, down = np.meshgrid(names, names)
     figure = go.Figure(
         go.Heatmap(
             z=share,
-            x=names,
-            y=names,
+            x=places,
+            y=places,
+            customdata=np.dstack([down, across, counts]),
             zmin=0,
             zmax=1,
             showscale=False,
             colorscale=[[0, palette.paper], [1, palette.accent]],
-            xgap=2,
-            ygap=2,
-            hovertemplate="truly %{y}, decided %{x}: %{z:.0%}<extra></extra>",
+            xgap=0 if many else 2,
+            ygap=0 if many else 2,
+            hovertemplate="truly %{customdata[0]}, decided %{customdata[1]}: %{customdata[2]} rows, %{z:.0%}"
+            "<extra></extra>",
         )
     )
-    for i, j in np.ndindex(counts.shape):
+    for i, j in np.ndindex((0, 0) if many else counts.shape):
         figure.add_annotation(
-            x=names[j],
-            y=names[i],
+            x=j,
+            y=i,
             text=f"{counts[i, j]:,}",
             showarrow=False,
             font={"color": palette.paper if share[i, j] > 0.7 else palette.ink, "size": 13 if len(classes) < 6 else 10},
         )
-    figure.update_xaxes(title="decided", type="category", side="bottom", showgrid=False)
-    figure.update_yaxes(title="truly", type="category", autorange="reversed", showgrid=False)
-    return _finish(figure, palette, 340)
+    every = max(1, -(-len(classes) // (2 * MANY_CLASSES)))
+    ticks = {
+        "tickvals": places[::every],
+        "ticktext": [literal(name, _SHORT_NAME) for name in classes[::every]],
+        "showgrid": False,
+    }
+    figure.update_xaxes(title="decided", side="bottom", **ticks)
+    figure.update_yaxes(title="truly", autorange="reversed", **ticks)
+    return _finish(figure, palette, 460 if many else 340)
 
 
 def confusion_alt(counts: np.ndarray, classes: Sequence[str]) -> str:
-    """What a confusion table says, for a reader who cannot see it."""
-    rows = [f"truly {name}: {counts[i, i]:,} of {counts[i].sum():,} decided so" for i, name in enumerate(classes)]
+    """What a confusion table says, for a reader who cannot see it; of many classes those most often mistaken."""
+    missed = np.argsort(counts.diagonal() - counts.sum(axis=1), kind="stable")[:MANY_CLASSES]
+    rows = [f"truly {classes[i]}: {counts[i, i]:,} of {counts[i].sum():,} decided so" for i in np.sort(missed).tolist()]
     return f"{'; '.join(rows)}."
+
+
+def fitted(truth: np.ndarray, predicted: np.ndarray, spec: ModelSpec, palette: Palette) -> go.Figure:
+    """True numbers across, predicted ones upwards, one point a row; on the dotted line they are the same."""
+    ends = float(min(truth.min(), predicted.min())), float(max(truth.max(), predicted.max()))
+    figure = go.Figure()
+    figure.add_scatter(
+        x=ends, y=ends, mode="lines", line={"color": palette.unsure, "dash": "dot", "width": 1}, hoverinfo="skip"
+    )
+    _add_points(figure, truth, predicted, spec, palette, "predicted")
+    unit = f", {spec.outcome.unit}" if spec.outcome.unit else ""
+    figure.update_xaxes(title=literal(f"{spec.outcome.title} in the data{unit}"), gridcolor=palette.line)
+    figure.update_yaxes(title=literal(f"predicted {spec.outcome.title}{unit}"), gridcolor=palette.line)
+    return _finish(figure, palette, 380)
+
+
+def residuals(truth: np.ndarray, predicted: np.ndarray, spec: ModelSpec, palette: Palette) -> go.Figure:
+    """Predicted numbers across, what they miss by upwards, one point a row; above the line is too high."""
+    figure = go.Figure()
+    figure.add_hline(y=0, line_color=palette.quiet, line_width=1)
+    _add_points(figure, predicted, predicted - truth, spec, palette, "off by")
+    unit = f", {spec.outcome.unit}" if spec.outcome.unit else ""
+    figure.update_xaxes(title=literal(f"predicted {spec.outcome.title}{unit}"), gridcolor=palette.line)
+    figure.update_yaxes(title=literal(f"predicted less true{unit}"), gridcolor=palette.line)
+    return _finish(figure, palette, 380)
+
+
+def _add_points(
+    figure: go.Figure, across: np.ndarray, up: np.ndarray, spec: ModelSpec, palette: Palette, said: str
+) -> None:
+    shown = f",.{spec.outcome.decimals}f"
+    drawn = np.random.default_rng(0).permutation(len(across))[:MOST_POINTS]
+    figure.add_scatter(
+        x=across[drawn],
+        y=up[drawn],
+        mode="markers",
+        marker={"size": 6, "opacity": 0.45, "color": palette.accent},
+        hovertemplate=f"%{{x:{shown}}}, {said} %{{y:{shown}}}<extra></extra>",
+    )
+
+
+def fit_alt(truth: np.ndarray, predicted: np.ndarray, spec: ModelSpec, found: Fit) -> str:
+    """What the charts of a fit say, for a reader who cannot see them."""
+    worst = int(np.abs(predicted - truth).argmax())
+    said, true = outcome(spec, predicted[worst]), outcome(spec, truth[worst])
+    return (
+        f"Predicted against true {spec.outcome.title} of {len(truth):,} rows: off by {outcome(spec, found.error)} on "
+        f"average, furthest where {said} is predicted and {true} true."
+    )
 
 
 def roc_curve(curve: Roc, at: tuple[float, float], mark: str, palette: Palette) -> go.Figure:

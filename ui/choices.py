@@ -10,6 +10,7 @@ CUTOFF = Option("cutoff", "real", 0.5, "Cut-off", _TERMS["cut-off"], 0.01, 0.99)
 SAMPLE = Option("sample", "integer", 300, "Rows explained", "How many rows are drawn.", 2, 5000)
 SAMPLE_SEED = Option("sample-seed", "integer", 1, "Sample seed", _TERMS["seed"], 0, 2**31 - 1)
 SAMPLE_OF_IMAGES = 60
+SAMPLE_OF_TEXTS = 40
 ATTACK_SIZES = {
     "linf": Option(
         "size",
@@ -38,10 +39,11 @@ ATTACK_STEPS = {"table": (0.01, 0.02, 0.05, 0.1, 0.2), "image": (0.05, 0.1, 0.15
 NORMS = {"linf": "each value alone", "l2": "all together"}
 
 MODEL_VIEWS = {"matters": "What matters", "decides": "How well it decides"}
+MODEL_VIEWS_OF_NUMBERS = MODEL_VIEWS | {"decides": "How well it predicts"}
 SECTION = Option("section", "boolean", True, "Section", "Whether it goes into the report.")
 REPORT_SECTIONS = {
     "decision": "The decision and its row",
-    "attributions": "What moved the score, by both methods",
+    "attributions": "What moved it, by both methods",
     "attack": "The same decision under attack",
     "ledger": "Every choice and digest",
 }

@@ -112,6 +112,8 @@ def _class(subject: Subject, model: ModelFile, outputs: np.ndarray) -> int:
     """The explained class; with many classes the decided one unless another is chosen."""
     classes = model.spec.classes
     usual = default_class(subject, model, outputs)
+    if not classes:
+        return usual
     if len(classes) == 2:
         return model.spec.class_index(forms.choice("class", "Explained class", classes, classes[usual]))
     chosen = forms.choice(

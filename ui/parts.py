@@ -16,10 +16,13 @@ from engine.questions import explainers_for
 from explainers.base import Explainer
 from reports import words
 from reports.glossary import glossary
-from reports.numbers import percent
+from reports.numbers import percent, signed
 from ui import charts, choices, forms
 from ui.context import Context
 from ui.problems import literal
+
+_SHADE = 0.55  # of full colour behind a word, so that it stays readable in both themes
+_MARKED = 0.25  # share of the largest effect from which a word carries its figure
 
 
 def headline(text: str) -> None:
@@ -44,8 +47,11 @@ def chart(figure: go.Figure, alt: str, key: str) -> None:
 
 
 def reference(ctx: Context) -> Reference:
-    """The reference population, chosen under More."""
+    """The reference population, chosen under More; of texts the rows among which a score is shown."""
     subject = ctx.subject
+    if ctx.spec.modality == "text":
+        quiet(f"A {subject.row_noun} is compared with itself, every word hidden.")
+        return subject.reference()
     most = min(1000, len(subject.dataset))
     size = forms.number("reference", choices.reference_rows(subject.reference_size, most))
     seed = forms.number("reference-seed", choices.REFERENCE_SEED, subject.reference_seed)
@@ -64,20 +70,50 @@ def explainer(
 
 
 def attribution(ctx: Context, found: Attribution, limit: float, key: str, order: Sequence[int] | None = None) -> None:
-    """One row's attribution: bars for a table, the picture overlaid for an image."""
-    spec, pixels = ctx.spec, found.query.rows[0]
-    if spec.modality == "image":
-        first = spec.features[0]
-        figure = charts.overlay(pixels, found.values[0], first.lower, first.upper, limit, ctx.palette)
+    """One row's attribution: bars for a table, the picture overlaid for an image, a text's words shaded in place."""
+    spec, alt = ctx.spec, words.attribution_alt(ctx.subject, ctx.model, found)
+    if spec.modality == "text":
+        shaded_text(ctx, found, limit, alt)
+    elif spec.modality == "image":
+        chart(charts.overlay(found.query.rows[0], found.values[0], spec, limit, ctx.palette), alt, key)
     else:
-        figure = charts.attribution_bars(found, spec, ctx.palette, limit, order)
-    chart(figure, words.attribution_alt(ctx.subject, ctx.model, found), key)
+        chart(charts.attribution_bars(found, spec, ctx.palette, limit, order), alt, key)
+
+
+def shaded_text(ctx: Context, found: Attribution, limit: float, alt: str) -> None:
+    """A text with every word shaded by its effect; strong ones carry it as a figure, all of them on hover."""
+    pieces = []
+    for place, piece in _pieces(ctx, found.query.rows[0]):
+        effect = float(found.values[0, place])
+        share = min(1.0, abs(effect) / (limit or 1.0))
+        colour = ctx.palette.raises if effect > 0 else ctx.palette.lowers
+        figure = f"<sub>{escape(signed(effect))}</sub>" if share >= _MARKED else ""
+        style = f"background:{colour}{round(_SHADE * share * 255):02x};border-radius:.2em;padding:.12em .06em"
+        space = " " if piece.startswith(" ") else ""
+        said = f'style="{style}" title="{escape(signed(effect))}"'
+        pieces.append(f"{space}<span {said}>{escape(piece.strip())}{figure}</span>")
+    _running_text(pieces, alt)
+
+
+def plain_text(ctx: Context, row: np.ndarray) -> None:
+    """A text as the model gets it."""
+    _running_text([escape(piece) for _, piece in _pieces(ctx, row)], ctx.spec.vocabulary.text(row))
+
+
+def _pieces(ctx: Context, row: np.ndarray) -> list[tuple[int, str]]:
+    """The places and printed pieces of the tokens that a text (length,) consists of."""
+    known = ctx.spec.vocabulary
+    return [(int(place), known.piece(row[place])) for place in np.flatnonzero(known.ordinary(row))]
+
+
+def _running_text(pieces: Sequence[str], alt: str) -> None:
+    style = "line-height:2.1;overflow-wrap:anywhere;margin:0"
+    st.html(f'<p role="group" aria-label="{escape(alt)}" style="{style}">{"".join(pieces).strip()}</p>')
 
 
 def picture(ctx: Context, pixels: np.ndarray, alt: str, key: str) -> None:
     """An image as the model gets it."""
-    first = ctx.spec.features[0]
-    chart(charts.picture(pixels, first.lower, first.upper, ctx.palette), alt, key)
+    chart(charts.picture(pixels, ctx.spec, ctx.palette), alt, key)
 
 
 def proof(ctx: Context, result: Result, line: str | None = None) -> None:
@@ -111,8 +147,12 @@ def decided(ctx: Context, title: str, outputs: np.ndarray) -> None:
 def score(ctx: Context, outputs: np.ndarray, population: np.ndarray, key: str) -> None:
     """Where the score lies: on a strip with the reference and the cut-off, or among the classes."""
     spec = ctx.spec
-    chances = probabilities(outputs, spec)[0]
     alt = words.score_alt(ctx.subject, ctx.model, ctx.row_id, outputs, population)
+    if not spec.classes:
+        here = float(outputs[0, 0])
+        chart(charts.value_strip(population[:, 0], here, spec, ctx.palette, ctx.subject.row_noun), alt, key)
+        return
+    chances = probabilities(outputs, spec)[0]
     if len(spec.classes) == 2:
         others = probabilities(population, spec)[:, 1]
         cutoff = 0.5 if ctx.subject.cutoff is None else ctx.subject.cutoff
@@ -127,7 +167,8 @@ def score(ctx: Context, outputs: np.ndarray, population: np.ndarray, key: str) -
 def directions(ctx: Context, found: Attribution) -> None:
     """What the colours of an overlay mean."""
     what = words.score_of(ctx.spec, ctx.target)
-    raises, lowers = (f"raises {what}", "lowers it") if found.compares else (f"more ink would raise {what}", "lower it")
+    slope = "more ink" if ctx.spec.inked and ctx.spec.shape[-1] == 1 else "a higher value"
+    raises, lowers = (f"raises {what}", "lowers it") if found.compares else (f"{slope} would raise {what}", "lower it")
     legend([(ctx.palette.raises, raises), (ctx.palette.lowers, lowers)])
 
 
@@ -146,7 +187,7 @@ def quiet(text: str) -> None:
 
 def agreement(ctx: Context, first: Attribution, second: Attribution) -> None:
     """How far two methods tell the same story about the row."""
-    noun = "pixel" if ctx.spec.modality == "image" else "factor"
+    noun = "factor" if ctx.spec.modality == "table" else words.things(ctx.spec)
     titles = (words.method_title(first.method), words.method_title(second.method))
     paragraphs([words.agreement_sentence(compare(first.values[0], second.values[0]), *titles, noun)])
 

@@ -2,9 +2,10 @@
 
 import functools
 
+from core.errors import UserFacingError
 from core.nouns import Subject
 from engine.engine import Engine
-from engine.subjects import load_subject, subject_names, subject_title
+from engine.subjects import load_subject, subject_names, subject_title, subject_version
 from storage.home import home
 
 
@@ -14,13 +15,24 @@ def the_engine() -> Engine:
     return Engine(home())
 
 
-@functools.lru_cache(maxsize=8)
 def the_subject(name: str) -> Subject:
-    """The subject called `name`, read once."""
+    """The subject called `name`, read once until it is written anew."""
+    return _subject(name, subject_version(name))
+
+
+def the_titles() -> dict[str, str]:
+    """The titles of the subjects by name; the name of one that cannot be read, whose page then says why."""
+    return {name: _title(name, subject_version(name)) for name in subject_names()}
+
+
+@functools.lru_cache(maxsize=8)
+def _subject(name: str, _version: int) -> Subject:
     return load_subject(name)
 
 
-@functools.cache
-def the_titles() -> dict[str, str]:
-    """The titles of the sample subjects by name."""
-    return {name: subject_title(name) for name in subject_names()}
+@functools.lru_cache(maxsize=1024)
+def _title(name: str, _version: int) -> str:
+    try:
+        return subject_title(name)
+    except UserFacingError:
+        return name

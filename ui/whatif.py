@@ -4,39 +4,42 @@ import numpy as np
 import streamlit as st
 
 from core.errors import UserFacingError
-from core.nouns import Feature, Query, Reference
+from core.nouns import Feature, Query
 from core.options import Option
 from core.results import Attribution
 from engine.engine import Question
 from engine.predict import Predict
 from explainers.base import Explainer
 from reports import words
+from reports.factors import factors
 from ui import address, charts, forms, parts, problems, waiting
 from ui.context import Context
 
 EDITED = "edit."
 PATCH = "patch"
+HIDDEN = "hidden"
 SHOWN = 6
 
 
 @st.fragment
-def draw(ctx: Context, method: Explainer, reference: Reference, before: Attribution) -> None:
+def draw(ctx: Context, method: Explainer, before: Attribution) -> None:
     """The editing form, the answer to it, and its explanation beside the original's."""
     st.header("What would change it", anchor=False)
-    address.forget(EDITED, PATCH)
+    address.forget(EDITED, PATCH, HIDDEN)
     with problems.shown():
         form, picture = st.columns([2, 3], gap="large")
         with form:
-            edited = _patch(ctx) if ctx.spec.modality == "image" else _values(ctx, before)
+            edited = {"image": _patch, "text": _words}.get(ctx.spec.modality, _values)(ctx, before)
         with picture:
-            _answer(ctx, method, reference, before, edited)
+            _answer(ctx, method, before, edited)
     address.end()
 
 
-def _answer(ctx: Context, method: Explainer, reference: Reference, before: Attribution, edited: np.ndarray) -> None:
+def _answer(ctx: Context, method: Explainer, before: Attribution, edited: np.ndarray) -> None:
     changed = [(int(i), float(edited.ravel()[i])) for i in np.flatnonzero(_differs(edited, ctx.values))]
-    asked = Query(ctx.spec.digest, edited[None], (ctx.row_id,), before.query.target, reference, before.query.seed)
-    said = Query(ctx.spec.digest, edited[None], (ctx.row_id,), before.query.target)
+    query = before.query
+    asked = Query(ctx.spec.digest, edited[None], (ctx.row_id,), query.target, query.reference, query.seed)
+    said = Query(ctx.spec.digest, edited[None], (ctx.row_id,), query.target)
     question = Question(ctx.model, method, asked)
     waiting.ahead(ctx.engine, [question])
     outputs = waiting.answer(ctx.engine, Question(ctx.model, Predict(), said), "Asking the model").outputs
@@ -51,6 +54,9 @@ def _headline(ctx: Context, outputs: np.ndarray, changed: list[tuple[int, float]
     """What the edit does; an edited picture is spoken of as a whole, not pixel by pixel."""
     if ctx.spec.modality == "image" and changed:
         return words.decision_headline(ctx.subject, ctx.model, f"{ctx.row_id} with this patch", outputs)
+    if ctx.spec.modality == "text":
+        hidden = [ctx.spec.vocabulary.piece(ctx.values[place]).strip() for place, _ in changed]
+        return words.hidden_words_headline(ctx.subject, ctx.model, ctx.outputs, outputs, hidden)
     return words.what_if_headline(ctx.subject, ctx.model, ctx.outputs, outputs, changed)
 
 
@@ -193,24 +199,60 @@ def _restore() -> None:
             del st.session_state[name]
 
 
-def _patch(ctx: Context) -> np.ndarray:
-    """The image with a square of it erased or inked."""
+def _words(ctx: Context, before: Attribution) -> np.ndarray:
+    """The text with the words hidden that a person picks; the strongest are offered first."""
+    ranked = factors(before, ctx.spec, grouped=False)
+    labels = {str(factor.positions[0] + 1): factor.label for factor in ranked}
+    key = f"{HIDDEN}:{_scope(ctx)}"
+
+    def read(said: list[str] | str) -> list[str]:
+        named = said.split(",") if isinstance(said, str) else list(said)
+        wrong = next((place for place in named if place and place not in labels), None)
+        if wrong is not None:
+            places = sorted(map(int, labels)) or [0]
+            why = f"The words of this {ctx.subject.row_noun} stand at the places {places[0]} to {places[-1]}"
+            raise UserFacingError(f"There is no word at place {wrong!r}", why, "Choose words here")
+        return [place for place in named if place]
+
+    with forms.started(HIDDEN, key, [], read):
+        hidden = st.multiselect(
+            "Hide words",
+            list(labels),
+            format_func=labels.__getitem__,
+            key=key,
+            placeholder="Choose",
+            help="A hidden word is replaced by the model's own mark for a word that is not known.",
+        )
+    if hidden:
+        address.keep(HIDDEN, ",".join(hidden))
+    edited = ctx.values.copy()
+    edited[[int(place) - 1 for place in hidden]] = ctx.spec.vocabulary.mask
+    parts.plain_text(ctx, edited)
+    return edited
+
+
+def _patch(ctx: Context, _before: Attribution) -> np.ndarray:
+    """The image with a square of it set to one of its ends: erased or inked, or made dark or light."""
     height, width = ctx.spec.shape[:2]
     first = ctx.spec.features[0]
+    inked = ctx.spec.inked and ctx.spec.shape[2] == 1
+    ends = {"erase": first.lower, "ink": first.upper} if inked else {"dark": first.lower, "light": first.upper}
     kind = forms.choice(
         "patch",
         "Patch",
-        ("none", "erase", "ink"),
+        ("none", *ends),
         "none",
-        help="Erase sets the square to blank paper, ink to full ink.",
+        help="Erase sets the square to blank paper, ink to full ink."
+        if inked
+        else "Dark sets the square to the least value, light to the largest.",
         small=True,
     )
     top = _whole("patch-row", "First row", height // 2, height)
     left = _whole("patch-column", "First column", width // 2, width)
-    side = _whole("patch-side", "Side, in pixels", 2, width)
+    side = _whole("patch-side", "Side, in pixels", max(1, width // 4), width)
     edited = ctx.values.copy()
     if kind != "none":
-        edited[top - 1 : top - 1 + side, left - 1 : left - 1 + side] = first.lower if kind == "erase" else first.upper
+        edited[top - 1 : top - 1 + side, left - 1 : left - 1 + side] = ends[kind]
     parts.picture(ctx, edited, f"{ctx.subject.row_noun} {ctx.row_id} as edited", "what-if-picture")
     return edited
 

@@ -5,7 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from core.measures import calibration, confusion, importance, ranking, rates, robustness, roc, wilson
+from core.measures import (
+    calibration,
+    confusion,
+    fit,
+    importance,
+    ranking,
+    rates,
+    robustness,
+    roc,
+    token_effects,
+    wilson,
+)
 
 Z = 1.959964
 
@@ -120,3 +131,40 @@ def test_robustness_by_hand():
     # the third row was wrong from the start and stays wrong, though the attack happens to mend it
     assert (given.rows, given.accuracy, given.attacked, given.noise) == (4, 0.75, 0.25, 0.5)
     assert given.attacked_interval == wilson(1, 4)
+
+
+def test_a_fit_is_what_scikit_learn_makes_of_it():
+    from sklearn.metrics import mean_absolute_error, r2_score
+
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=300)
+    predicted = truth + rng.normal(0, 0.5, 300)
+    found = fit(truth, predicted)
+    assert found.r2 == pytest.approx(r2_score(truth, predicted))
+    assert found.error == pytest.approx(mean_absolute_error(truth, predicted))
+    assert found.usual == pytest.approx(mean_absolute_error(truth, np.full(300, np.median(truth))))
+    assert found.error_interval[0] < found.error < found.error_interval[1]
+    assert found.r2_interval[0] < found.r2 < found.r2_interval[1]
+    assert fit(truth, predicted) == found, "the same draws every time"
+
+
+def test_the_95_percent_interval_of_the_error_holds_the_truth():
+    rng, hits = np.random.default_rng(1), 0
+    for _ in range(200):
+        low, high = fit(np.zeros(80), rng.normal(size=80), draws=200).error_interval
+        hits += low <= np.sqrt(2 / np.pi) <= high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_a_fit_to_numbers_that_are_all_alike_has_no_share():
+    found = fit(np.ones(20), np.linspace(0, 1, 20))
+    assert np.isnan(found.r2) and found.error == pytest.approx(0.5)
+
+
+def test_tokens_are_ranked_by_the_size_of_their_effects_over_texts():
+    rows = [np.array([1.0, 5, 6, 5]), np.array([1.0, 5, 7, 0]), np.array([1.0, 5, 6, 8]), np.array([1.0, 6, 8, 0])]
+    values = [np.array([9.0, 0.5, -1, 0.5])] + [np.array([9.0, 1.0, -2, 9.0])] * 2 + [np.array([9.0, 3.0, 0.1, 9])]
+    found = token_effects(rows, values, lambda row: row > 1)
+    assert [(each.token, each.texts) for each in found] == [(6, 3), (5, 3)], "7 and 8 stand in too few texts"
+    assert found[0].mean == pytest.approx(0.0) and found[0].size == pytest.approx(2.0)
+    assert found[1].mean == pytest.approx(1.0), "twice in one text counts together"

@@ -1,12 +1,26 @@
 """The nouns: what they show, draw and refuse."""
 
+import pickle
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 
+from core.digest import digest
 from core.errors import UserFacingError
-from core.nouns import Dataset, Feature, MethodId, ModelFile, ModelSpec, Query, Reference, Subject, Target
+from core.nouns import (
+    Dataset,
+    Feature,
+    MethodId,
+    ModelFile,
+    ModelSpec,
+    Pixels,
+    Query,
+    Reference,
+    Subject,
+    Target,
+    Vocabulary,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +32,8 @@ from core.nouns import Dataset, Feature, MethodId, ModelFile, ModelSpec, Query, 
         (Feature("rate", decimals=0), -0.2, "0"),
         (Feature("rate"), -0.001, "0.00"),
         (Feature("age", kind="integer", unit="years"), 41.0, "41 years"),
+        (Feature("year", kind="integer"), 2012.0, "2012"),
+        (Feature("steps", kind="integer"), 12012.0, "12,012"),
         (Feature("job", kind="category", categories=("none", "full time")), 1.0, "full time"),
         (Feature("owner", kind="boolean"), 1.0, "yes"),
         (Feature("owner", kind="boolean"), 0.0, "no"),
@@ -67,8 +83,8 @@ def test_a_sample_is_seeded_sorted_and_without_repeats():
 
 def test_a_sample_of_held_out_rows_holds_no_others():
     data = dataset()
-    assert data.sample(100, seed=0, held_out_only=True).tolist() == list(range(10, 20))
-    assert (data.sample(5, seed=0, held_out_only=True) >= 10).all()
+    assert data.sample(100, seed=0, judged_only=True).tolist() == list(range(10, 20))
+    assert (data.sample(5, seed=0, judged_only=True) >= 10).all()
 
 
 def test_every_row_is_drawn_equally_often():
@@ -169,3 +185,46 @@ def test_a_read_only_view_of_someone_elses_array_is_copied():
 def test_errors_read_as_sentences():
     error = UserFacingError("There is no row 7", "This data set has\n  3 rows.", "Choose one of them")
     assert str(error) == "There is no row 7. This data set has 3 rows. Choose one of them."
+
+
+def test_pixels_are_features_made_when_asked_for():
+    pixels = Pixels((2, 3, 2), 0.0, 255.0)
+    listed = list(pixels)
+    assert len(pixels) == len(listed) == 12
+    assert (listed[0].name, listed[-1].name) == ("pixel_0_0_0", "pixel_1_2_1")
+    assert pixels[7] == listed[7] and pixels[-1] == listed[-1] and pixels[2:4] == tuple(listed[2:4])
+    assert pixels[7].title == "Row 2, column 1, channel 2" and pixels[7].upper == 255.0
+    assert Pixels((2, 3, 1), 0.0, 1.0)[5].name == "pixel_1_2"
+    with pytest.raises(IndexError):
+        pixels[12]
+
+
+def test_a_large_picture_is_said_in_few_bytes():
+    large = replace(SPEC, modality="image", shape=(128, 128, 3), features=Pixels((128, 128, 3), 0.0, 255.0))
+    assert len(pickle.dumps(large)) < 2000
+    assert digest(large) != digest(replace(large, features=Pixels((128, 128, 3), 0.0, 1.0)))
+
+
+def test_a_vocabulary_tells_a_texts_own_tokens_and_hides_them():
+    known = Vocabulary(((1, " [CLS]"), (5, " good"), (6, "ness"), (7, ".")), mask=3, pad=0, special=(0, 1, 2))
+    row = np.array([1.0, 5, 6, 3, 7, 2, 0])
+    assert known.ordinary(row).tolist() == [False, True, True, True, True, False, False]
+    assert known.masked(row).tolist() == [1, 3, 3, 3, 3, 2, 0]
+    assert known.text(row) == "goodness [hidden]."
+    assert known.piece(99) == " [unknown]"
+
+
+def test_labels_of_a_regression_are_numbers():
+    data = Dataset(np.zeros((4, 1)), tuple("abcd"), np.array([1.5, np.nan, -2.0, 0.0]), np.array([1, 1, 1, 0]))
+    assert data.labels.dtype == np.float64
+    assert data.judged.tolist() == [0, 2]
+    assert data.sample(9, seed=0, judged_only=True).tolist() == [0, 2]
+
+
+def test_a_text_is_compared_with_itself_hidden():
+    known = Vocabulary((), mask=3, pad=0, special=(0, 1, 2))
+    data = Dataset(np.array([[1.0, 5, 2], [1, 6, 2]]), ("a", "b"), np.array([0, 1]), np.ones(2))
+    subject = Subject("s", "S", "", "text", data, (), None)
+    reference = subject.masked(1, known)
+    assert reference.rows.tolist() == [[1, 3, 2]]
+    assert (reference.row_ids, reference.seed) == (("b hidden",), None)

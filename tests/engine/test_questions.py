@@ -1,11 +1,16 @@
 """The questions that page, command line and report share."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from core.nouns import Target
+from attacks import ATTACKS
+from core.errors import UserFacingError
+from core.nouns import Dataset, Feature, ModelFile, ModelSpec, Subject, Target, Vocabulary
 from engine.questions import (
     attack_query,
+    attack_refusals,
     attacks_for,
     default_class,
     default_pair,
@@ -52,3 +57,35 @@ def test_the_class_to_explain_is_the_event_of_two_and_the_decided_of_many() -> N
     loans, digits = load_subject("loans"), load_subject("digits")
     assert default_class(loans, loans.model(), np.array([[-3.0]])) == 1
     assert default_class(digits, digits.model(), np.eye(10)[[4]]) == 4
+
+
+def texts() -> tuple[Subject, ModelFile]:
+    known = Vocabulary(((5, " a"), (6, " b")), mask=3, pad=0, special=(0, 1, 2))
+    features = (Feature("token_1", "token", upper=6.0),) * 4
+    spec = ModelSpec("text", (4,), features, ("no", "yes"), "logit", "a" * 64, vocabulary=known)
+    rows = np.array([[1.0, 5, 6, 2], [1, 6, 2, 0], [1, 5, 2, 0]])
+    model = ModelFile("m", "M", "hugging_face", "m.zip", spec)
+    data = Dataset(rows, ("a", "b", "c"), np.array([0, 1, 1]), np.ones(3))
+    return Subject("s", "S", "", "text", data, (model,), None, 2), model
+
+
+def test_a_text_is_compared_with_itself_whatever_the_reference() -> None:
+    subject, model = texts()
+    asked = explain_query(subject, model, [1], Target(1, "logit"), subject.reference(2))
+    assert asked.reference.rows.tolist() == [[1, 3, 2, 0]]
+    with pytest.raises(UserFacingError, match="Ask about one at a time"):
+        explain_query(subject, model, [0, 1], Target(1, "logit"), subject.reference(2))
+
+
+def test_texts_and_predicted_numbers_are_explained_and_not_attacked() -> None:
+    text = texts()[1].spec
+    number = replace(text, modality="table", classes=(), output="value", vocabulary=None)
+    assert [kind.name for kind in default_pair(text)] == ["permutation_shap", "occlusion"]
+    assert default_survey(text).name == "occlusion"
+    for spec in (text, number):
+        assert default_pair(spec)[0].family == "shap"
+        assert attacks_for(spec) == []
+        refusals = attack_refusals(spec)
+        assert len(refusals) == len(ATTACKS)
+    assert all("hide single words" in sentence for _, sentence in attack_refusals(text))
+    assert all("predicts a number" in sentence for _, sentence in attack_refusals(number))

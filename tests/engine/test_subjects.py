@@ -1,6 +1,7 @@
 """Subjects from folders: what is read, and everything that is refused."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from core.errors import UserFacingError
-from engine.subjects import load_subject, read_model, subject_names
+from engine.subjects import load_subject, read_model, subject_names, subject_title, subject_version
 
 TOML = """
 [subject]
@@ -278,3 +279,162 @@ def test_loading_a_subject_imports_no_model_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- a predicted number, pictures in one column, texts, subjects that were brought ------------------------------------
+
+
+@pytest.fixture
+def houses(folder: Path) -> Path:
+    """The small subject with a number to predict."""
+    edit(folder, 'classes = ["no", "yes"]\nverdicts = ["was refused", "was granted"]\ncutoff = 0.6\n', OUTCOME)
+    edit(folder, 'output = "margin"', 'output = "value"')
+    write_data(folder, answer=[1250.0, None, -3.5])
+    return folder
+
+
+OUTCOME = 'outcome = "price"\nunit = "EUR"\nverdicts = ["is valued at"]\n'
+
+
+def test_a_predicted_number_has_a_name_a_unit_and_true_values(houses: Path) -> None:
+    subject = load_subject(str(houses))
+    np.testing.assert_array_equal(subject.dataset.labels, [1250.0, np.nan, -3.5])
+    spec = subject.model().spec
+    assert (spec.task, spec.classes, spec.columns) == ("regression", (), 1)
+    assert spec.outcome.show(1249.6) == "1,250 EUR", "as many decimals as the range of the answers is worth"
+    assert subject.verdicts == ("is valued at",)
+    edit(houses, 'unit = "EUR"', "decimals = 1")
+    assert load_subject(str(houses)).model().spec.outcome.show(1249.66) == "1,249.7"
+    edit(houses, 'label = "answer"\n', "")
+    assert np.isnan(load_subject(str(houses)).dataset.labels).all()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('output = "value"', 'output = "logit"', "Choose value"),
+        (OUTCOME, OUTCOME + "cutoff = 0.5\n", "cutoff does not apply"),
+        (OUTCOME, 'verdicts = ["is high", "is low"]\n', "one verdict for the number"),
+        (OUTCOME, 'classes = ["a", "b"]\nunit = "EUR"\n', "has classes and 'unit'"),
+    ],
+)
+def test_what_does_not_go_with_a_predicted_number_is_refused(houses: Path, old: str, new: str, sentence: str) -> None:
+    edit(houses, old, new)
+    with pytest.raises(UserFacingError, match=sentence):
+        load_subject(str(houses))
+
+
+def test_answers_that_are_no_numbers_are_refused(houses: Path) -> None:
+    write_data(houses, answer=["a", None, "b"])
+    with pytest.raises(UserFacingError, match="column answer does not hold numbers"):
+        load_subject(str(houses))
+
+
+@pytest.fixture
+def pictures(folder: Path) -> Path:
+    """Three pictures of 2 x 3 pixels in 3 colours, each in one column as a list."""
+    text = (folder / "subject.toml").read_text()
+    start, end = text.index("[[feature]]"), text.index("[[model]]")
+    image = '[image]\nshape = [2, 3, 3]\nlower = 0\nupper = 255\ncolumn = "pixels"\ndark = "lower"\n\n'
+    text = text[:start] + image + text[end:]
+    (folder / "subject.toml").write_text(text.replace('modality = "table"', 'modality = "image"'))
+    write_data(folder, pixels=pyarrow.array((np.arange(54) % 256).reshape(3, 18).astype(np.uint8).tolist()))
+    return folder
+
+
+def test_pictures_may_stand_in_one_column(pictures: Path) -> None:
+    subject = load_subject(str(pictures))
+    np.testing.assert_array_equal(subject.dataset.rows, np.arange(54.0).reshape(3, 2, 3, 3))
+    spec = subject.model().spec
+    assert (spec.shape, spec.inked, spec.features[0].upper, len(spec.features)) == ((2, 3, 3), False, 255.0, 18)
+    fixed = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(np.arange(54, dtype=np.float32)), 18)
+    write_data(pictures, pixels=fixed)
+    np.testing.assert_array_equal(load_subject(str(pictures)).dataset.rows, subject.dataset.rows)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "sentence"),
+    [
+        ([[0.0] * 18, [0.0] * 17, [0.0] * 18], "a picture of 17 numbers"),
+        ([[0.0] * 18, [300.0] * 18, [0.0] * 18], "holds 300, outside 0 to 255"),
+        ([[0.0] * 18, None, [0.0] * 18], "does not hold lists"),
+        ([[None] * 18] * 3, "outside"),
+        ([["a"] * 18] * 3, "does not hold numbers"),
+        ([1.0, 2.0, 3.0], "does not hold lists"),
+    ],
+)
+def test_pictures_of_another_size_or_kind_are_refused(pictures: Path, pixels: list, sentence: str) -> None:
+    write_data(pictures, pixels=pixels)
+    with pytest.raises(UserFacingError, match=sentence):
+        load_subject(str(pictures))
+
+
+@pytest.fixture
+def texts(folder: Path) -> Path:
+    """Three texts as tokens."""
+    text = (folder / "subject.toml").read_text()
+    start, end = text.index("[[feature]]"), text.index("[[model]]")
+    text = text[:start] + "[text]\nmask = 3\npad = 0\nspecial = [0, 1, 2]\n\n" + text[end:]
+    (folder / "subject.toml").write_text(text.replace('modality = "table"', 'modality = "text"'))
+    write_data(folder, **TEXTS)
+    return folder
+
+
+TEXTS = {
+    "text": ["a film", "films", "a"],
+    "tokens": [[1, 5, 6, 2], [1, 6, 7, 2], [1, 5, 2]],
+    "pieces": [[" [CLS]", " a", " film", " [SEP]"], [" [CLS]", " film", "s", " [SEP]"], [" [CLS]", " a", " [SEP]"]],
+}
+
+
+def test_texts_are_tokens_filled_up_to_the_longest(texts: Path) -> None:
+    subject = load_subject(str(texts))
+    assert subject.dataset.rows.tolist() == [[1, 5, 6, 2], [1, 6, 7, 2], [1, 5, 2, 0]]
+    spec = subject.model().spec
+    assert (spec.modality, spec.shape, spec.features[3].kind) == ("text", (4,), "token")
+    assert [spec.vocabulary.text(row) for row in subject.dataset.rows] == ["a film", "films", "a"]
+    assert (spec.vocabulary.mask, spec.vocabulary.pad, spec.vocabulary.special) == (3, 0, (0, 1, 2))
+    before = spec.digest
+    edit(texts, "mask = 3", "mask = 4")
+    assert load_subject(str(texts)).model().spec.digest != before
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"tokens": [[1], [2], []]}, "holds an empty text"),
+        ({"tokens": [[1, -5], [1, 6], [1, 5]]}, "no token id"),
+        ({"tokens": [[1.5], [1.0], [1.0]]}, "no token id"),
+        ({"pieces": [["a"], ["b"], ["c"]]}, "without a printed piece"),
+        ({"pieces": [None, ["b"], ["c"]]}, "lists of text"),
+        ({"pieces": [[1, 2, 3, 4]] * 3}, "lists of text"),
+    ],
+)
+def test_texts_that_are_no_tokens_are_refused(texts: Path, changes: dict, sentence: str) -> None:
+    write_data(texts, **TEXTS | changes)
+    with pytest.raises(UserFacingError, match=sentence):
+        load_subject(str(texts))
+
+
+def test_a_list_longer_than_can_be_held_is_refused_before_it_is_read(pictures: Path, monkeypatch) -> None:
+    monkeypatch.setattr("engine.subjects.MAX_CELLS", 50)
+    with pytest.raises(UserFacingError, match="Keep it at one row or more, and under 50 numbers"):
+        load_subject(str(pictures))
+
+
+def test_subjects_that_were_brought_follow_the_samples(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    samples = subject_names()
+    kept = tmp_path / "home" / "subjects"
+    for name in ("mine", "also-mine", "tumours", ".new-1"):
+        shutil.copytree(folder, kept / name)
+    (kept / "unfinished").mkdir()
+    assert subject_names() == (*samples, "also-mine", "mine")
+    assert load_subject("mine").title == subject_title("mine") == "A small subject"
+    assert load_subject("tumours").title != "A small subject", "a sample keeps its name"
+    before = subject_version("mine")
+    assert before and subject_version("nothing") == 0
+    os.utime(kept / "mine" / "subject.toml", ns=(0, before + 1_000_000))
+    assert subject_version("mine") != before
+    with pytest.raises(UserFacingError, match="no subject"):
+        load_subject("../mine")

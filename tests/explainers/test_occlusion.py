@@ -119,3 +119,32 @@ def test_the_reference_itself_loses_nothing():
     asked = case("black_box")
     query = with_reference(asked.query(rows=asked.rows[:1]), asked.rows[:1])
     np.testing.assert_array_equal(explainer("occlusion").explain(asked.model, query).values, 0.0)
+
+
+def test_the_window_grows_with_the_picture_unless_it_is_chosen(rng):
+    images = rng.random((3, 32, 32, 1))
+    sent = []
+
+    def counting(rows):
+        sent.append(len(rows))
+        return rows[:, 4:8, 8:12].mean(axis=(1, 2, 3))
+
+    model = BlackBox(counting, spec("value", shape=images.shape[1:]))
+    asked = Case("large", model, images[:1], images[1:])
+    found = explainer("occlusion").explain(model, asked.query())
+    assert sum(sent) < 2 * (15 * 15) + 10, "windows of 4, moved by 2"
+    outside = found.values[0].copy()
+    outside[2:10, 6:14] = 0
+    np.testing.assert_allclose(outside, 0.0, atol=1e-9)
+    small = BlackBox(lambda rows: rows.mean(axis=(1, 2, 3)), spec("value", shape=(1, 5, 1)))
+    tiny = Case("tiny", small, images[:1, :1, :5], images[1:, :1, :5])
+    assert np.isfinite(explainer("occlusion").explain(small, tiny.query()).values).all()
+
+
+def test_what_is_the_same_on_both_sides_loses_exactly_nothing(rng):
+    rows, reference = rng.normal(size=(1, 6)), rng.normal(size=(4, 6))
+    reference[:, 2] = rows[0, 2]
+    noisy = iter(range(1000))
+    model = BlackBox(lambda x: tangled(x) + 1e-9 * next(noisy), spec("value", shape=(6,)))
+    found = explainer("occlusion").explain(model, Case("same", model, rows, reference).query())
+    assert found.values[0, 2] == 0

@@ -149,3 +149,60 @@ def test_the_same_row_at_both_ends_gets_nothing():
     asked = case("black_box")
     query = with_reference(replace(asked.query(), rows=asked.rows[:1]), asked.rows[:1])
     np.testing.assert_array_equal(explainer("permutation_shap").explain(asked.model, query).values, 0.0)
+
+
+def test_what_is_the_same_on_both_sides_gets_nothing_and_costs_nothing(rng):
+    rows, reference = rng.normal(size=(1, SIZE)), rng.normal(size=(6, SIZE))
+    reference[:, [0, 3]] = rows[0, [0, 3]]
+    reference[:, 1] = rows[0, 1] = np.nan
+    sent = []
+
+    def counting(x):
+        sent.append(len(x))
+        return tangled(np.nan_to_num(x))
+
+    found = explainer("permutation_shap", pairs=6000).explain(black_box(counting), question(rows, reference))
+    assert (found.values[0, [0, 1, 3]] == 0).all() and (found.error[0, [0, 1, 3]] == 0).all()
+    truth = oracles.brute_force_shapley(lambda x: tangled(np.nan_to_num(x)), rows, reference)
+    assert (np.abs(found.values - truth) <= 4 * found.error + 1e-6).all()
+    assert sum(sent) < 2 * 6000 * (SIZE - 3), "one turn less than what moves, there and back"
+
+
+def test_the_pixels_of_a_large_picture_take_their_turns_in_squares(rng):
+    shape = (20, 30, 3)
+    images = rng.random((4, *shape))
+
+    def function(x):
+        return np.tanh(x[:, :4, :4].mean(axis=(1, 2, 3)) - x[:, 8:12, 20:24].mean(axis=(1, 2, 3)))
+
+    model = black_box(function, shape=shape)
+    found = explainer("permutation_shap", pairs=64).explain(model, question(images[:1], images[1:]))
+    np.testing.assert_allclose(found.residual, 0.0, atol=1e-9)
+    assert (found.values[0, :4, :4] == found.values[0, 0, 0, 0]).all(), "squares of 4: 5 x 8 of them"
+    mass = np.abs(found.values[0])
+    assert mass[:4, :4].sum() + mass[8:12, 20:24].sum() == pytest.approx(mass.sum())
+    finer = explainer("permutation_shap", pairs=64, square=2).explain(model, question(images[:1], images[1:]))
+    assert finer.values[0, 0, 0, 0] != finer.values[0, 2, 2, 0]
+
+
+def test_squares_are_what_brute_force_makes_of_them(rng):
+    shape = (4, 4, 1)
+    images = rng.random((5, *shape))
+    weights = rng.normal(size=16)
+
+    def function(x):
+        return np.tanh(x.reshape(len(x), 16) @ weights) + x[:, 0, 0, 0] * x[:, 3, 3, 0]
+
+    def with_squares(taken, other):
+        picked = np.kron(taken.reshape(-1, 2, 2), np.ones((1, 2, 2)))[..., None]
+        return function(np.where(picked == 1, images[0], other))
+
+    ends = np.ones((1, 4)), np.zeros((1, 4))
+    each = [oracles.brute_force_shapley(lambda taken, by=by: with_squares(taken, by), *ends)[0] for by in images[1:]]
+    truth = np.mean(each, axis=0)
+    found = explainer("permutation_shap", pairs=4000, square=2).explain(
+        black_box(function, shape=shape), question(images[:1], images[1:])
+    )
+    sums = found.values[0, ..., 0].reshape(2, 2, 2, 2).sum(axis=(1, 3)).ravel()
+    errors = found.error[0, ..., 0].reshape(2, 2, 2, 2).sum(axis=(1, 3)).ravel()
+    assert (np.abs(sums - truth) <= 4 * errors + 1e-6).all()

@@ -129,7 +129,7 @@ def test_a_feature_asked_again_and_again_on_a_path_counts_once():
     assert (found.values[:, 1] == 0).all()
 
 
-@pytest.mark.parametrize("name", ["xgboost", "lightgbm", "forest-value", "histogram"])
+@pytest.mark.parametrize("name", ["xgboost", "lightgbm", "catboost", "catboost-depthwise", "forest-value", "histogram"])
 def test_values_on_a_threshold_go_the_way_of_the_library(name):
     trees = model(name)
     forest = read_forest(trees.trees(), 0, 6)

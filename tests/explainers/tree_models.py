@@ -4,6 +4,7 @@ Feature 1 is a category from 0 to 7 where the library takes categories, feature 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -24,10 +25,10 @@ class Trees(TreeEnsemble):
         features = tuple(Feature(f"x{i}") for i in range(width))
         names = tuple(f"class {i}" for i in range(classes))
         self.spec = ModelSpec("table", (width,), features, names, output, digest(name), ("trees",))
-        self._native, self._predict = native, predict
+        self.native, self._predict = native, predict
 
     def trees(self) -> Any:
-        return self._native
+        return self.native
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
         return np.asarray(self._predict(rows), np.float64).reshape(len(rows), -1)
@@ -97,6 +98,40 @@ def lightgbm(missing: bool = True, classes: int = 2, category: bool = True, **se
     return Trees(f"lightgbm {chosen}", booster, lambda x: booster.predict(x, raw_score=True), output, classes)
 
 
+def catboost(missing: bool = True, classes: int = 2, category: bool = True, **settings: Any) -> Trees:
+    import catboost as library
+    import pandas as pd
+
+    from models.catboost import load
+
+    def table(rows: np.ndarray) -> pd.DataFrame:
+        frame = pd.DataFrame(rows, columns=list("abcdef"))
+        if category:
+            frame["b"] = ["nan" if np.isnan(code) else str(int(code)) for code in rows[:, 1]]
+        return frame
+
+    rows = rows_of(600, 1, missing)
+    loss = "MultiClass" if classes > 2 else "Logloss" if classes else "RMSE"
+    chosen = {"iterations": 15, "depth": 4, "one_hot_max_size": 20, "loss_function": loss, "thread_count": 1,
+              "verbose": 0, "allow_writing_files": False, **settings}  # fmt: skip
+    booster = library.CatBoost(chosen)
+    booster.fit(library.Pool(table(rows), labels_of(rows, classes), cat_features=["b"] if category else []))
+    output: Output = "logit" if classes > 2 else "margin" if classes else "value"
+    made = Trees(
+        f"catboost {chosen}",
+        None,
+        lambda x: booster.predict(table(x), prediction_type="RawFormulaVal"),
+        output,
+        classes,
+    )
+    names = tuple(map(str, range(8)))
+    features = [
+        Feature(name, "category", categories=names) if category and name == "b" else Feature(name) for name in "abcdef"
+    ]
+    made.native = load(bytes(booster._serialize_model()), replace(made.spec, features=tuple(features)), {}).trees()
+    return made
+
+
 def sklearn(name: str, missing: bool, classes: int, **settings: Any) -> Trees:
     import sklearn.ensemble
     import sklearn.tree
@@ -130,6 +165,11 @@ MODELS: dict[str, Callable[[], Trees]] = {
     "lightgbm-zero": lambda: lightgbm(zero_as_missing=True),
     "lightgbm-not-missing": lambda: lightgbm(use_missing=False, classes=0),
     "lightgbm-complete": lambda: lightgbm(missing=False, category=False),
+    "catboost": catboost,
+    "catboost-classes": lambda: catboost(classes=3, nan_mode="Max"),
+    "catboost-value": lambda: catboost(classes=0, missing=False, category=False),
+    "catboost-depthwise": lambda: catboost(classes=0, grow_policy="Depthwise", nan_mode="Max"),
+    "catboost-lossguide": lambda: catboost(classes=3, grow_policy="Lossguide", max_leaves=9),
     "tree": lambda: sklearn("DecisionTreeClassifier", True, 3),
     "tree-value": lambda: sklearn("DecisionTreeRegressor", False, 0, max_depth=6),
     "forest": lambda: sklearn("RandomForestClassifier", True, 3, n_estimators=4),
@@ -142,8 +182,8 @@ MODELS: dict[str, Callable[[], Trees]] = {
     "histogram-classes": lambda: sklearn("HistGradientBoostingClassifier", True, 3, max_iter=6),
     "histogram-value": lambda: sklearn("HistGradientBoostingRegressor", True, 0, max_iter=9, categorical_features=[1]),
 }
-COMPLETE = {"xgboost-value", "lightgbm-complete", "lightgbm-all-classes", "tree-value", "forest-value", "boosting",
-            "boosting-classes", "boosting-value"}  # fmt: skip
+COMPLETE = {"xgboost-value", "lightgbm-complete", "lightgbm-all-classes", "catboost-value", "tree-value",
+            "forest-value", "boosting", "boosting-classes", "boosting-value"}  # fmt: skip
 
 
 @cache

@@ -1,11 +1,13 @@
-"""Small subjects made by hand: loans (a table, two classes), scans (pictures, three classes), houses (regression)."""
+"""Small subjects made by hand: loans (a table, two classes), scans (pictures, three classes), houses (a predicted
+price), reviews (text, two classes).
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from core.nouns import Dataset, Feature, MethodId, ModelFile, ModelSpec, Query, Subject, Target
+from core.nouns import Dataset, Feature, MethodId, ModelFile, ModelSpec, Query, Subject, Target, Vocabulary
 from core.results import Attacked, Attribution, Comparison, Prediction
 from core.scores import decide
 
@@ -144,5 +146,21 @@ def scans() -> World:
 @pytest.fixture
 def houses() -> World:
     features = (Feature("area", "real", unit="m2"), Feature("rooms", "integer"))
-    spec = ModelSpec("table", (2,), features, (), "value", "c" * 64)
-    return world("Houses", "house", spec, np.random.default_rng(2).random((120, 2)) * [200, 8])
+    outcome = Feature("price", unit="EUR", decimals=0)
+    spec = ModelSpec("table", (2,), features, (), "value", "c" * 64, outcome=outcome)
+    rows = np.random.default_rng(2).random((120, 2)) * [200, 8]
+    return world("Houses", "house", spec, rows, verdicts=("is valued at",))
+
+
+PIECES = ((0, " [PAD]"), (1, " [CLS]"), (2, " [SEP]"), (5, " the"), (6, " film"), (7, "s"), (8, " dull"), (9, "."))
+TEXT_ROW = np.array([1.0, 5, 6, 7, 5, 8, 9, 2, 0, 0])
+TEXT_EFFECTS = np.array([0.0, 0.01, 0.20, 0.02, 0.0, -0.90, 0.0, 0, 0, 0])
+
+
+@pytest.fixture
+def reviews() -> World:
+    vocabulary = Vocabulary(PIECES, mask=3, pad=0, special=(0, 1, 2))
+    features = tuple(Feature(f"token_{i + 1}", "token", upper=9.0) for i in range(10))
+    classes = ("negative", "positive")
+    spec = ModelSpec("text", (10,), features, classes, "logit", "d" * 64, vocabulary=vocabulary)
+    return world("Reviews", "review", spec, np.repeat(TEXT_ROW[None], 110, axis=0))

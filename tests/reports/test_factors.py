@@ -6,6 +6,7 @@ import numpy as np
 
 from core.nouns import Target
 from reports.factors import bars, drivers, factors, families, importance
+from tests.reports.conftest import TEXT_EFFECTS, TEXT_ROW
 
 MARGIN = Target(1, "margin")
 ROW = np.array([31_000.0, 61.0, 3.0, np.nan, 1.0, 0.0])
@@ -80,3 +81,10 @@ def test_importance_is_the_mean_size_whichever_way_it_points(houses) -> None:
     ranked = importance(both, houses.model.spec)
     assert [(factor.title, factor.effect) for factor in ranked] == [("area", 2.0), ("rooms", 0.5)]
     assert ranked[0].error == 0 and ranked[1].error == 0.5
+
+
+def test_the_factors_of_a_text_are_its_own_words(reviews) -> None:
+    found = reviews.attribution(TEXT_ROW, TEXT_EFFECTS, Target(1, "logit"))
+    named = factors(found, reviews.model.spec)
+    assert [factor.label for factor in named][:4] == ["“dull”", "“film”", "“s”", "“the” (1 of 2)"]
+    assert {factor.positions[0] for factor in named} == {1, 2, 3, 4, 5, 6}, "neither frame nor padding"

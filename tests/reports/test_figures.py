@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.nouns import Feature, ModelSpec, Target
+from core.nouns import Feature, ModelSpec, Pixels, Target
 from reports import figures
+from tests.reports.conftest import TEXT_EFFECTS, TEXT_ROW
 
 MARGIN = Target(1, "margin")
 ROW = np.array([31_000.0, 61.0, 3.0, np.nan, 1.0, 0.0])
@@ -88,3 +89,22 @@ def test_difference_is_white_where_nothing_changed() -> None:
     after[0, 0] = -2.0
     drawn = figures.difference(before, after, 2.0)
     assert (drawn[1, 1] == 255).all() and (drawn[0, 0] < 255).any()
+
+
+def test_pictures_show_colours_ink_and_light() -> None:
+    row = np.zeros((2, 2, 3))
+    row[0, 1] = [255.0, 128.0, 0.0]
+    colour = ModelSpec("image", (2, 2, 3), Pixels((2, 2, 3), 0.0, 255.0), ("a", "b"), "logit", "e" * 64)
+    assert figures.picture(row, colour)[0].tolist() == [[0, 0, 0], [255, 128, 0]]
+    ink = replace(colour, shape=(2, 2, 1), features=Pixels((2, 2, 1), 0.0, 255.0))
+    assert figures.picture(row[..., :1], ink)[0].tolist() == [[255] * 3, [0] * 3]
+    assert figures.picture(row[..., :1], replace(ink, inked=False))[0].tolist() == [[0] * 3, [255] * 3]
+
+
+def test_words_are_shaded_by_their_share_and_the_strong_ones_marked(reviews) -> None:
+    found = reviews.attribution(TEXT_ROW, TEXT_EFFECTS, Target(1, "logit"))
+    shown = figures.shaded_words(found, 0.9, reviews.model.spec)
+    assert "".join((" " if word["space"] else "") + word["text"] for word in shown) == " the films the dull."
+    dull = shown[4]
+    assert (dull["share"], dull["up"], dull["marked"]) == (1.0, False, True)
+    assert (shown[1]["up"], shown[1]["marked"]) == (True, False)

@@ -13,10 +13,11 @@ import pypdfium2
 import pytest
 
 from core.errors import UserFacingError
-from core.nouns import Target
+from core.nouns import Feature, Target
 from reports import pdf
 from reports.case import SECTIONS, CaseFile
 from reports.document import document
+from tests.reports.conftest import TEXT_EFFECTS, TEXT_ROW, world
 
 ROW = np.array([31_000.0, 61.0, 3.0, np.nan, 1.0, 0.0])
 EFFECTS = np.array([-0.33, 0.84, 0.42, 0.10, 0.05, 0.0])
@@ -105,7 +106,37 @@ def test_a_regression_makes_a_report_too(houses) -> None:
     case = CaseFile(
         houses.subject, houses.model, predicted(houses, row, attribution.output), population, (attribution,)
     )
-    assert "House 1042 was put at 1.10." in text_of(pdf.build(case))
+    text = text_of(pdf.build(case))
+    assert "House 1042 is valued at 1 EUR." in text
+    assert "What raised and lowered the prediction?" in text and "predicted price, 100 reference houses" in text
+
+
+def test_a_text_makes_a_report_too(reviews) -> None:
+    target = Target(1, "logit")
+    found = reviews.attribution(TEXT_ROW, TEXT_EFFECTS, target, name="permutation_shap")
+    population = reviews.prediction(found.query.reference.rows, np.tile([1.0, 0.0], (100, 1)))
+    case = CaseFile(
+        reviews.subject, reviews.model, predicted(reviews, TEXT_ROW, np.array([1.0, 0.4])), population, (found, found)
+    )
+    text = text_of(pdf.build(case))
+    assert "the films the dull." in text, "the text as the model read it"
+    assert "dull−" in text, "a strong word carries its sign"
+    assert "same review with every word hidden" in text and "100 sampled reviews" in text
+
+
+def test_of_very_many_features_the_strongest_are_listed(loans) -> None:
+    features = tuple(Feature(f"feature_{i}", group="all" if i % 2 else "") for i in range(300))
+    spec = replace(loans.model.spec, features=features, shape=(300,))
+    wide = world("Wide", "reading", spec, np.random.default_rng(0).random((120, 300)))
+    effects = np.linspace(0.0, 1.0, 300)
+    found = wide.attribution(np.zeros(300), effects, Target(1, "margin"))
+    population = wide.prediction(found.query.reference.rows, np.zeros((100, 1)))
+    case = CaseFile(wide.subject, wide.model, predicted(wide, np.zeros(300), found.output), population, (found,))
+    report = document(case)
+    tables = [block for section in report["sections"] for block in section["blocks"] if block["kind"] == "table"]
+    assert [len(block["rows"]) for block in tables] == [80, 80]
+    assert {row[0] for row in tables[0]["rows"]} == {f"Feature {i}" for i in range(220, 300)}
+    assert all("Of 300 features the 80 with the largest effects are listed." in block["note"] for block in tables)
 
 
 _CHILD = """

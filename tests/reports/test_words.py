@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.measures import TokenEffect, fit
 from core.nouns import Target
 from core.results import Agreement
 from reports import words
 from reports.glossary import glossary, terms_in
+from tests.reports.conftest import TEXT_EFFECTS, TEXT_ROW
 
 MARGIN = Target(1, "margin")
 ROW = np.array([31_000.0, 61.0, 3.0, np.nan, 1.0, 0.0])
@@ -44,15 +46,72 @@ def test_decision_headline_of_many_classes(scans) -> None:
 
 
 def test_decision_headline_of_a_regression(houses) -> None:
-    assert words.decision_headline(houses.subject, houses.model, "5", np.array([212_000.0])) == (
-        "House 5 was put at 212,000."
+    headline = words.decision_headline(houses.subject, houses.model, "5", np.array([212_000.4]))
+    assert headline == "House 5 is valued at 212,000 EUR."
+    plain = replace(houses.subject, verdicts=())
+    headline = words.decision_headline(plain, houses.model, "5", np.array([-3.0]))
+    assert headline == "House 5 has a predicted price of −3 EUR."
+
+
+def test_a_prediction_stands_beside_what_the_data_say(houses) -> None:
+    data = houses.subject.dataset
+    labels = np.where(np.arange(len(data)) == 0, 200_000.0, np.nan)
+    subject = replace(houses.subject, dataset=replace(data, labels=labels))
+    first, _ = words.decision_paragraphs(subject, houses.model, "1000", np.array([212_000.0]), np.zeros((3, 1)))
+    assert first == "Its price in the data is 200,000 EUR: the prediction lies 12,000 EUR above that."
+    unknown, place = words.decision_paragraphs(subject, houses.model, "1001", np.array([212_000.0]), np.zeros((3, 1)))
+    assert unknown == "The predicted price is 212,000 EUR."
+    assert place == "3 of 3 reference houses have a lower prediction than this one."
+
+
+def test_how_far_predictions_are_off(houses) -> None:
+    truth = np.linspace(100_000, 300_000, 41)
+    headline = words.performance_headline(houses.subject, houses.model, (truth + 5_000)[:, None], truth)
+    assert headline == (
+        "On 41 held-out houses the predicted price is off by 5,000 EUR on average (95% interval 5,000 to 5,000). "
+        "R² is 0.993."
     )
+    spec = houses.model.spec
+    sentence = words.fit_sentence(spec, fit(truth, truth + 5_000))
+    assert sentence.startswith("Saying the median price every time would be off by 51,220 EUR. R² is 0.993 (95%")
+    assert words.fit_sentence(spec, fit(np.ones(5), np.zeros(5))).endswith("the true numbers are all alike.")
+
+
+def test_a_what_if_of_a_prediction_and_of_a_text(houses, reviews) -> None:
+    moved = words.what_if_headline(houses.subject, houses.model, np.array([2e5]), np.array([3e5]), [(1, 5.0)])
+    assert moved == "With rooms 5 the predicted price moves from 200,000 EUR to 300,000 EUR."
+    before, after = np.array([2.0, 0.0]), np.array([0.0, 1.0])
+    hidden = words.hidden_words_headline(reviews.subject, reviews.model, before, after, ["dull"])
+    assert hidden == "With “dull” hidden the decision turns from negative to positive: score 0.73, cut-off 0.50."
+    assert words.hidden_words_headline(reviews.subject, reviews.model, before, after, []) == "Nothing is hidden yet."
+
+
+def test_a_text_is_explained_by_its_words(reviews) -> None:
+    found = reviews.attribution(TEXT_ROW, TEXT_EFFECTS, Target(1, "logit"), name="permutation_shap")
+    assert words.drivers_paragraph(reviews.subject, reviews.model, found) == (
+        "Compared with the same review with every word hidden, the score for positive was raised by “film” (+0.20), "
+        "“s” (+0.02) and “the” (1 of 2; +0.01) and lowered by “dull” (−0.90). The figures are logits, the scores "
+        "before they become probabilities; they are not percentage points."
+    )
+    line = words.proof_line(found, reviews.model.spec)
+    assert "compared with itself, every word hidden" in line
+    told = dict(words.ledger(found, reviews.subject, reviews.model))
+    assert told["Reference"] == "the text itself, every word hidden" and "Perturbation" not in told
+
+
+def test_the_words_that_matter_over_many_texts(reviews) -> None:
+    spec, target = reviews.model.spec, Target(1, "logit")
+    ranked = [TokenEffect(8, -0.9, 0.9, 4), TokenEffect(6, 0.2, 0.3, 3)]
+    headline = words.tokens_headline(reviews.subject, reviews.model, target, ranked, 40)
+    assert headline == "Over 40 reviews, the score for positive is moved most by “dull” (−0.90) and “film” (+0.20)."
+    assert "“dull” (−0.90) in 4 texts" in words.tokens_alt(spec, target, ranked)
+    assert words.tokens_headline(reviews.subject, reviews.model, target, [], 2).startswith("No word occurs often")
 
 
 def test_target_phrases(loans, scans, houses) -> None:
     assert words.target_phrase(loans.model.spec, MARGIN) == "declined, in log-odds"
     assert words.target_phrase(scans.model.spec, Target(0, "probability")) == "3, in probability"
-    assert words.target_phrase(houses.model.spec, Target(0, "value")) == "the predicted value"
+    assert words.target_phrase(houses.model.spec, Target(0, "value")) == "the predicted price, in EUR"
 
 
 def test_statement_says_the_decision_the_factors_the_certainty_and_the_limits(loans) -> None:

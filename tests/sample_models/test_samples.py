@@ -110,7 +110,7 @@ def test_the_model_finds_the_true_drivers_of_loans(subjects: dict[str, Subject])
     """Interventional SHAP by sampled orders, each with one reference row, against the equations."""
     subject = subjects["loans"]
     reference = subject.reference().rows
-    rows = subject.dataset.rows[subject.dataset.sample(200, seed=0, held_out_only=True)]
+    rows = subject.dataset.rows[subject.dataset.sample(200, seed=0, judged_only=True)]
     rng = np.random.default_rng(0)
     orders, width = 50, len(FIELDS)
     found = np.zeros(rows.shape)
@@ -135,7 +135,7 @@ def test_adversarial_training_made_the_network_robust(subjects: dict[str, Subjec
     import torch
 
     subject = subjects["digits"]
-    chosen = subject.dataset.sample(150, seed=0, held_out_only=True)
+    chosen = subject.dataset.sample(150, seed=0, judged_only=True)
     clean = torch.tensor(subject.dataset.rows[chosen], dtype=torch.float32)
     labels = torch.tensor(subject.dataset.labels[chosen])
     size, still_right = 0.15 * 16, {}
