@@ -11,7 +11,7 @@ from tests.browser.screen import go_to, heading, reads, saved
 
 QUESTIONS = {
     "The decision and its row": "Where does this case stand?",
-    "What moved the score, by both methods": "What raised and lowered the score?",
+    "What moved it, by both methods": "What raised and lowered the score?",
     "The same decision under attack": "What would change it?",
     "Every choice and digest": "How was this computed?",
 }

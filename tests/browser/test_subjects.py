@@ -99,7 +99,7 @@ def test_a_column_is_corrected_in_the_table(page: Page, brought: Path) -> None:
     expect(again).to_be_disabled()
     save(page, "Corrected", "corrected")
     reads(page, r"^Row 1 was read as")
-    expect(page.get_by_text("Net income").first).to_be_visible()
+    expect(page.locator("[data-testid=stSlider]").filter(has_text="Net income")).to_be_visible()
 
 
 def test_a_pickle_is_refused_with_the_lines_that_help(page: Page, brought: Path) -> None:
