@@ -30,7 +30,7 @@ def check(args: argparse.Namespace) -> Contract:
     brought = Brought(look_at_model(model_file), model_file, look_at_data(data_file), data_file)
     agreed, tried = agree(brought, propose(brought.model, brought.data, args.target, said))
     found = examine(brought, agreed, tried)
-    about = _about(args, said, {"limits": found.limits, "outcome": agreed.proposal.outcome})
+    about = _about(args, said, {"summary": found.summary, "limits": found.limits, "outcome": agreed.proposal.outcome})
     if args.save is not None:
         subject = load_subject(str(save(brought, agreed, about, args.save)))
     else:

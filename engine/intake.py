@@ -19,7 +19,7 @@ from core.nouns import Capability, Feature, ModelSpec
 from core.scores import decide
 from engine.limits import check_size, limits
 from engine.oneshot import run_task
-from engine.proposal import Proposal, Reading
+from engine.proposal import SETTINGS, Proposal, Reading
 from engine.subject_files import About, Agreed, Tokens, write_subject
 from engine.subjects import SAMPLE_NAMES
 from storage.home import home
@@ -229,9 +229,10 @@ def _told(able: Sequence[_Attempt], agreed: Agreed, labels: np.ndarray) -> tuple
         open_ones = sorted(name for name in settings if settings[name] != second.reading.settings.get(name))
         values = list(dict.fromkeys(str(each.reading.settings[name]) for name in open_ones for each in able))
         raise UserFacingError(
-            f"How the model reads its input cannot be told: {' and '.join(open_ones)}",
+            f"How the model is read cannot be told: {' and '.join(SETTINGS.get(each, each) for each in open_ones)}",
             f"Its file does not say it, and the labels do not either ({against})",
-            f"Say it under [model.settings] in a subject.toml, or choose it on the page: {' or '.join(values)}",
+            f"Choose {' or '.join(values)}: on the page under How the model is read, or as {' and '.join(open_ones)} "
+            "under [model.settings] in a subject.toml",
         )
     said = ", ".join(f"{name} = {value}" for name, value in best.reading.settings.items())
     return best, f"read with {said}, told by the labels: {against}"

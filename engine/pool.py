@@ -10,7 +10,6 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
 
 from core.errors import UserFacingError
 from data_files.limits import SETTINGS
@@ -56,7 +55,7 @@ class WorkerProcess:
 
     def __init__(self, one_file: bool = False) -> None:
         self._process = _STARTER.submit(_start, one_file).result()
-        threading.Thread(target=_log_lines, args=(self.pid, self._process.stderr), daemon=True).start()
+        threading.Thread(target=_log_lines, args=(self._process,), daemon=True).start()
         self._ended = False
         self.held: set[str] = set()
         self.skills: set[str] = set()
@@ -118,13 +117,14 @@ def _start(one_file: bool) -> subprocess.Popen:
     )
 
 
-def _log_lines(pid: int, stream: BinaryIO) -> None:
-    """What libraries print in a worker goes to the log, a bounded piece at a time and so many of them."""
+def _log_lines(process: subprocess.Popen) -> None:
+    """What libraries print in a worker goes to the log, a bounded piece at a time and so many of them; then its end."""
     said = 0
-    while line := stream.readline(4096):
+    while line := process.stderr.readline(4096):
         said += 1
         if said <= _LOGGED:
-            _log.warning("worker %d: %s", pid, line.decode(errors="replace").rstrip())
+            _log.warning("worker %d: %s", process.pid, line.decode(errors="replace").rstrip())
+    process.wait()  # leaves no dead process behind
 
 
 def _environment() -> dict[str, str]:

@@ -24,11 +24,12 @@ _SCALES = {
 class Preflight:
     """`score` is the share of right decisions, or R² of a regression, over `scored` rows; None without true answers.
 
-    `decided` counts the first `shown` rows' decisions by class name (of a regression: nothing). `limits` are the
-    warnings that stay with the subject, in one text. `explainers` and `attacks` map each method's name to None
-    where it applies, else to the sentence why not.
+    `summary` says in a sentence what was brought, `limits` are the warnings that stay with the subject, in one text.
+    `decided` counts the first `shown` rows' decisions by class name (of a regression: nothing). `explainers` and
+    `attacks` map each method's name to None where it applies, else to the sentence why not.
     """
 
+    summary: str
     rows: int
     columns: int
     scale: str
@@ -52,6 +53,7 @@ def examine(brought: Brought, agreed: Agreed, tried: Tried) -> Preflight:
     if score is not None:
         warnings += _suspicions(spec, tried.outputs[known], labels[known], score)
     return Preflight(
+        summary=f"{brought.data.rows:,} rows. {brought.model.title}.",
         rows=brought.data.rows,
         columns=len(brought.data.columns),
         scale=_SCALES[spec.output],

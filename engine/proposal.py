@@ -15,6 +15,12 @@ from core.nouns import Capability, Feature, Output
 
 Corrections = Mapping[str, Any]
 
+SETTINGS = {
+    "divide": "the number that pixels are divided by",
+    "layout": "where the channels of a picture stand",
+}
+"""What the settings that a file may leave open are called."""
+
 _HELD_OUT = "held_out"
 _ID_NAMES = ("id", "row_id", "index", "key", "number", "case", "patient", "application", "name")
 _PROTECTED = {"age", "sex", "gender", "race", "ethnicity", "religion", "nationality", "disability", "marital_status"}

@@ -41,29 +41,36 @@ def render(ctx: Bench) -> None:
 
 
 def _list(ctx: Bench, subjects: list[Shelved]) -> None:
-    """Every subject with the way to it."""
-    columns = st.columns(3, gap="large")
-    for number, subject in enumerate(subjects):
-        with columns[number % 3]:
-            if subject.problem:
-                st.markdown(f"**{problems.literal(subject.name)}**")
-                parts.paragraphs([subject.problem])
-            else:
-                st.page_link(
-                    ctx.landing,
-                    label=f"**{problems.literal(subject.title)}**",
-                    icon=":material/arrow_forward:",
-                    icon_position="right",
-                    query_params={"subject": subject.name},
-                )
-                parts.quiet(subject.summary)
-            if subject.own:
+    """Every subject with the way to it: the samples side by side, one's own below, line by line."""
+    samples = [each for each in subjects if not each.own]
+    for column, subject in zip(st.columns(len(samples), gap="large"), samples, strict=True):
+        with column:
+            _entry(ctx, subject)
+    for subject in subjects:
+        if subject.own:
+            with st.container(horizontal=True, vertical_alignment="center", key=f"own-{subject.name}"):
+                _entry(ctx, subject)
                 _removal(subject)
+
+
+def _entry(ctx: Bench, subject: Shelved) -> None:
+    """The way to a subject and what it is, or why it cannot be opened."""
+    if subject.problem:
+        parts.paragraphs([f"{subject.name}: {subject.problem}"])
+        return
+    st.page_link(
+        ctx.landing,
+        label=f"**{problems.literal(subject.title)}**",
+        icon=":material/arrow_forward:",
+        icon_position="right",
+        query_params={"subject": subject.name},
+    )
+    parts.quiet(subject.summary)
 
 
 def _removal(subject: Shelved) -> None:
     """Removing is asked for twice."""
-    with st.popover("Remove", key=f"removal-{subject.name}"):
+    with st.popover("Remove", type="tertiary", key=f"removal-{subject.name}"):
         parts.paragraphs([f"{subject.title} is removed for good: its model, its data, and the way to its answers."])
         if st.button("Remove it", key=f"remove-{subject.name}"):
             remove(subject.name)
@@ -118,6 +125,7 @@ def _save(ctx: Bench, found: bring.Ready) -> None:
             name,
             title.strip() or name,
             noun.strip() or "row",
+            summary=found.preflight.summary,
             limits=found.preflight.limits,
             outcome=found.agreed.proposal.outcome,
         )

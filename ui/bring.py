@@ -17,7 +17,8 @@ from core.nouns import Feature
 from engine.intake import Agreed, Brought, Cancelled, Progress, Tried, agree, look_at_data, look_at_model
 from engine.limits import limits
 from engine.preflight import Preflight, examine
-from engine.proposal import Proposal, propose
+from engine.proposal import SETTINGS, Proposal, propose
+from reports.words import capital
 from ui import waiting
 from ui.problems import literal
 
@@ -141,7 +142,7 @@ def _reading(model: ModelFacts) -> dict[str, Any]:
                 told["output"] = output
         for name, values in model.ask.items():
             usual = "as the labels tell"
-            choice = st.selectbox(name.capitalize(), [usual, *values], key=f"bring-setting-{name}")
+            choice = st.selectbox(capital(SETTINGS.get(name, name)), [usual, *values], key=f"bring-setting-{name}")
             if choice != usual:
                 told.setdefault("settings", {})[name] = choice
     return told

@@ -128,8 +128,8 @@ def test_the_first_picture_of_another_size_is_named(grey, colour):
         ({"/etc/x.png": "PNG"}, "leads out of it"),
         ({"a\\..\\x.png": "PNG"}, "leads out of it"),
         ({"c:x.png": "PNG"}, "leads out of it"),
-        ({"cut.png": "CUT"}, "'cut.png' cannot be read"),
-        ({"fake.png": b"\x89PNG\r\n\x1a\n" + b"x" * 100}, "'fake.png' cannot be read"),
+        ({"cut.png": "CUT"}, "'cut.png' is damaged"),
+        ({"fake.png": b"\x89PNG\r\n\x1a\n" + b"x" * 100}, "'fake.png' is damaged"),
         ({"a.gif": b"GIF89a"}, "'a.gif', neither"),
     ],
 )
