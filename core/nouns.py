@@ -204,13 +204,14 @@ class Dataset:
 
     `rows` (n, *shape) float64, read-only; `labels` (n,) class indices, -1 where unknown, or where a number is
     predicted float64 with NaN where unknown; `held_out` (n,) bool: not seen in training, the only rows
-    performance is measured on.
+    performance is measured on. Where nobody knows which those are, `split_known` is False and all count.
     """
 
     rows: np.ndarray
     row_ids: tuple[str, ...]
     labels: np.ndarray
     held_out: np.ndarray
+    split_known: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", frozen_array(self.rows))

@@ -22,6 +22,7 @@ SETTINGS = {
 """What the settings that a file may leave open are called."""
 
 _HELD_OUT = "held_out"
+_LARGEST = 1e100
 _ID_NAMES = ("id", "row_id", "index", "key", "number", "case", "patient", "application", "name")
 _PROTECTED = {"age", "sex", "gender", "race", "ethnicity", "religion", "nationality", "disability", "marital_status"}
 _CORRECTABLE = {each.name for each in fields(Feature)} - {"name"}
@@ -378,8 +379,14 @@ def _bounds(column: Column) -> tuple[float, float]:
     if column.lower is None or column.upper is None:
         return 0.0, 1.0
     low, high = column.lower, column.upper
+    if not max(abs(low), abs(high)) < _LARGEST:
+        raise UserFacingError(
+            f"The column {column.name!r} cannot be read",
+            f"It holds numbers as large as {max(abs(low), abs(high)):g}, with which nothing can be computed",
+            "Correct them, or write them in a larger unit",
+        )
     if not low < high:
-        return low, low + 1.0
+        return low, low + max(1.0, abs(low))
     step = 10.0 ** floor(log10(high - low) - 1)
     if column.kind == "integer" or column.decimals == 0:
         step = max(1.0, step)

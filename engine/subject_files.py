@@ -150,7 +150,9 @@ def _about(about: About, agreed: Agreed) -> dict[str, Any]:
 
 def _data(agreed: Agreed) -> dict[str, str]:
     proposal = agreed.proposal
-    names = {"file": "data.parquet", "id": _id(proposal), "held_out": _free(HELD_OUT, proposal)}
+    names = {"file": "data.parquet", "id": _id(proposal)}
+    if proposal.wanted.held_out:
+        names["held_out"] = _free(HELD_OUT, proposal)
     if _labelled(agreed.extracted):
         names["label"] = _label(proposal)
     return names
@@ -168,7 +170,7 @@ def _label(proposal: Proposal) -> str:
 def _free(name: str, proposal: Proposal) -> str:
     """`name`, longer where a feature has it."""
     taken = {each.name for each in proposal.features} | {proposal.wanted.id, proposal.wanted.label}
-    while name in taken - ({proposal.wanted.held_out} if name == HELD_OUT else set()):
+    while name in taken:
         name += "_"
     return name
 
@@ -221,7 +223,8 @@ def _write_data(place: Path, agreed: Agreed) -> None:
         columns[feature.name] = _values(values, feature)
     if _labelled(extracted):
         columns[_label(proposal)] = _answers(extracted.labels, proposal.classes)
-    columns[_free(HELD_OUT, proposal)] = pyarrow.array(extracted.held_out)
+    if proposal.wanted.held_out:
+        columns[_free(HELD_OUT, proposal)] = pyarrow.array(extracted.held_out)
     parquet.write_table(pyarrow.table(columns), place)
 
 

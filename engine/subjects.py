@@ -290,10 +290,10 @@ def _read_data(folder: Path, tables: Mapping[str, Any], spec: ModelSpec) -> Data
     ids = tuple(str(value) for value in data[names["id"]].to_pylist())
     _check_unique(ids, f"The column {names['id']}")
     labels = _labels(data[names["label"]] if "label" in names else None, names.get("label", ""), spec, len(ids))
-    held_out = np.zeros(len(ids), dtype=bool)
+    held_out = np.ones(len(ids), dtype=bool)
     if "held_out" in names:
         held_out = np.array(data[names["held_out"]].to_pylist()) == True  # noqa: E712  (None is not held out)
-    return Dataset(rows, ids, labels, held_out)
+    return Dataset(rows, ids, labels, held_out, split_known="held_out" in names)
 
 
 def _labels(column: "pyarrow.ChunkedArray | None", name: str, spec: ModelSpec, rows: int) -> np.ndarray:

@@ -155,4 +155,5 @@ def _many(ctx: Context, attack: Attack, seed: int) -> None:
     parts.paragraphs([words.robustness_sentence(ctx.subject, ctx.model, here, labels)])
     figure = charts.robustness_curve([0.0, *sizes], shares, ctx.palette, attack.size)
     parts.chart(figure, charts.robustness_alt([0.0, *sizes], shares), "robustness")
-    parts.proof(ctx, here, f"{len(chosen):,} held-out rows drawn with seed {seed}. {parts.attack_line(here)}")
+    kind = "held-out rows" if data.split_known else "rows with a true answer"
+    parts.proof(ctx, here, f"{len(chosen):,} {kind} drawn with seed {seed}. {parts.attack_line(here)}")

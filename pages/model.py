@@ -106,7 +106,7 @@ def _cutoff(ctx: Context) -> float:
 def _decides(ctx: Context, heading: DeltaGenerator) -> None:
     """Confusion, ROC and calibration on the rows that the model has not seen in training."""
     spec, data = ctx.spec, ctx.subject.dataset
-    rows = data.judged
+    rows = data.sample(choices.JUDGED, choices.JUDGED_SEED, judged_only=True)
     outputs = waiting.answer(ctx.engine, ctx.predict(rows), f"Asking the model about {len(rows):,} rows").outputs
     labels, two = data.labels[rows], len(spec.classes) == 2
     cutoff = _cutoff(ctx) if two else None
@@ -131,13 +131,13 @@ def _decides(ctx: Context, heading: DeltaGenerator) -> None:
         found = measures.calibration(concerned, chance)
         st.markdown(f"**Calibration for {problems.literal(name)}**", help=parts.term("calibration"))
         parts.chart(charts.calibration_curve(found, ctx.palette), charts.calibration_alt(found, name), "calibration")
-    parts.quiet(f"{len(rows):,} held-out rows, none of them used in training.")
+    parts.quiet(words.judged_sentence(ctx.subject, len(rows), choices.JUDGED_SEED))
 
 
 def _predicts(ctx: Context, heading: DeltaGenerator) -> None:
     """Predicted against true numbers, and what is missed, on the rows that the model has not seen in training."""
     spec, data = ctx.spec, ctx.subject.dataset
-    rows = data.judged
+    rows = data.sample(choices.JUDGED, choices.JUDGED_SEED, judged_only=True)
     outputs = waiting.answer(ctx.engine, ctx.predict(rows), f"Asking the model about {len(rows):,} rows").outputs
     truth, predicted = data.labels[rows], outputs[:, 0]
     found = measures.fit(truth, predicted)
@@ -153,7 +153,7 @@ def _predicts(ctx: Context, heading: DeltaGenerator) -> None:
         st.markdown("**What is missed; above the line is predicted too high**", help=parts.term("mean absolute error"))
         parts.chart(charts.residuals(truth, predicted, spec, ctx.palette), alt, "residuals")
     drawn = f" {charts.MOST_POINTS:,} of them are drawn." if len(rows) > charts.MOST_POINTS else ""
-    parts.quiet(f"{len(rows):,} held-out rows, none of them used in training.{drawn}")
+    parts.quiet(words.judged_sentence(ctx.subject, len(rows), choices.JUDGED_SEED) + drawn)
 
 
 def _words_that_matter(ctx: Context, heading: DeltaGenerator) -> None:

@@ -31,10 +31,10 @@ def render(ctx: Bench) -> None:
     left, right = st.columns(2, gap="large")
     with left, problems.shown():
         model = bring.model()
-        parts.paragraphs(words.model_sentences(model[1]) if model else [words.MODELS_TAKEN])
+        parts.paragraphs(words.model_sentences(model.facts) if model else [words.MODELS_TAKEN])
     with right, problems.shown():
         data = bring.data()
-        parts.paragraphs(words.data_sentences(data[1]) if data else [words.DATA_TAKEN])
+        parts.paragraphs(words.data_sentences(data.facts) if data else [words.DATA_TAKEN])
     if model is not None and data is not None:
         with problems.shown():
             _together(ctx, model, data)
@@ -77,25 +77,25 @@ def _removal(subject: Shelved) -> None:
             st.rerun()
 
 
-def _together(ctx: Bench, model: bring.File, data: bring.File) -> None:
+def _together(ctx: Bench, model: bring.Upload, data: bring.Upload) -> None:
     """What the two files make: how they fit, what is to be known first, and where it is saved."""
     st.header("Do they fit together?", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        answer = bring.target(model[1], data[1])
-        said = bring.corrections(model[1], data[1])
+        answer = bring.target(model.facts, data.facts)
+        said = bring.corrections(model.facts, data.facts)
     try:
         brought, proposal = bring.fit(model, data, answer, said)
     except UserFacingError as error:
         problems.show(error)
-        bring.table(model[1], data[1], None)
+        bring.table(model.facts, data.facts, None)
         return
-    found = bring.ready(brought, proposal)
+    found = bring.ready(model, brought, proposal)
     _preflight(found.preflight, answer)
     if proposal.features:
         st.header("The columns, as they will be read", anchor=False)
-        bring.table(model[1], data[1], proposal)
+        bring.table(model.facts, data.facts, proposal)
     st.header("Save it and see its decisions explained", anchor=False)
-    _save(ctx, found)
+    _save(ctx, found, data.name)
 
 
 def _preflight(found: Preflight, answer: str) -> None:
@@ -105,14 +105,13 @@ def _preflight(found: Preflight, answer: str) -> None:
         st.markdown("**To know before you go on**")
         st.markdown("\n".join(f"- {problems.literal(warning)}" for warning in found.warnings))
     with st.expander("What can explain and attack it", type="compact"):
-        parts.table(
-            {"Method": [line[0] for line in words.methods(found)], "": [line[1] for line in words.methods(found)]}
-        )
+        methods = words.methods(found)
+        parts.table({"Method": list(methods), "Whether it applies": list(methods.values())})
 
 
-def _save(ctx: Bench, found: bring.Ready) -> None:
+def _save(ctx: Bench, found: bring.Ready, file_name: str) -> None:
     """The names that people and addresses will know it by."""
-    usual = free_name(suggested_name(bring.file_name()))
+    usual = free_name(suggested_name(file_name))
     with st.form("bring-save", border=False):
         left, middle, right = st.columns(3, gap="medium")
         title = left.text_input("Title", usual.replace("-", " ").capitalize(), max_chars=80)

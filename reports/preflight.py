@@ -97,8 +97,8 @@ def scale_sentence(found: Preflight) -> str:
     return f"Its outputs are {found.scale}; {found.told_by}."
 
 
-def methods(found: Preflight) -> list[tuple[str, str]]:
-    """Every method by its title with whether it applies, else the sentence why not."""
+def methods(found: Preflight) -> dict[str, str]:
+    """Every method by its title: that it applies, or the sentence why it does not."""
     titles = {kind.name: kind.title for kind in (*EXPLAINERS, *ATTACKS)}
     both = {**found.explainers, **found.attacks}
-    return [(titles[name], refusal or "applies") for name, refusal in both.items()]
+    return {titles[name]: refusal or "It applies." for name, refusal in both.items()}

@@ -223,7 +223,7 @@ def performance_headline(subject: Subject, model: ModelFile, outputs: np.ndarray
     if not spec.classes:
         return _fit_headline(subject, spec, fit(labels, outputs[:, 0]), len(labels))
     decided = decide(outputs, spec, subject.cutoff)
-    right, rows = int((decided == labels).sum()), counted(len(labels), f"held-out {subject.row_noun}")
+    right, rows = int((decided == labels).sum()), counted(len(labels), _judged_noun(subject))
     sentence = f"On {rows} decision and label agree on {right:,} ({percent(right / max(len(labels), 1))})."
     if len(spec.classes) != 2:
         return sentence
@@ -234,12 +234,28 @@ def performance_headline(subject: Subject, model: ModelFile, outputs: np.ndarray
     return f"{sentence} Decided otherwise: {misses[0]}, {misses[1]}."
 
 
+def _judged_noun(subject: Subject) -> str:
+    return f"held-out {subject.row_noun}" if subject.dataset.split_known else subject.row_noun
+
+
+def judged_sentence(subject: Subject, rows: int, seed: int) -> str:
+    """Which rows performance was measured on; `rows` of them, drawn with `seed` where there are more."""
+    data = subject.dataset
+    every = len(data.judged)
+    drawn = f", drawn with seed {seed} from {every:,}" if rows < every else ""
+    if data.split_known:
+        return f"{rows:,} held-out rows{drawn}, none of them used in training."
+    return (
+        f"{rows:,} rows with a true answer{drawn}. Whether training saw them is not known: this may flatter the model."
+    )
+
+
 def _fit_headline(subject: Subject, spec: ModelSpec, found: Fit, rows: int) -> str:
     bare = replace(spec.outcome, unit="")
     low, high = (bare.show(each) for each in found.error_interval)
     share = "" if math.isnan(found.r2) else f" R² is {_r2(found.r2)}."
     return (
-        f"On {counted(rows, f'held-out {subject.row_noun}')} the predicted {spec.outcome.title} is off by "
+        f"On {counted(rows, _judged_noun(subject))} the predicted {spec.outcome.title} is off by "
         f"{outcome(spec, found.error)} on average (95% interval {low} to {high}).{share}"
     )
 

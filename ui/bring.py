@@ -6,7 +6,7 @@ Everything stays with the person who brought it until it is saved as a subject.
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -28,7 +28,6 @@ _SAID = "bring.said"
 _KINDS = ("real", "integer", "boolean", "category")
 _LIKELY = ("target", "label", "class", "y", "outcome", "decision", "diagnosis", "true_answer")
 
-File = tuple[bytes, Any]
 Look = Callable[[bytes, Progress, Cancelled], Any]
 
 
@@ -41,13 +40,24 @@ class Ready:
     preflight: Preflight
 
 
-def model() -> tuple[bytes, ModelFacts] | None:
-    """The model's file and what it is; None before one is there."""
+@dataclass(frozen=True)
+class Upload:
+    """A file that a person brought, as it is called on their machine, and what it is."""
+
+    id: str
+    name: str
+    body: bytes
+    digest: str
+    facts: Any = None
+
+
+def model() -> Upload | None:
+    """The model's file; None before one is there."""
     return _upload("Model", limits().model, look_at_model, _MODEL_HELP)
 
 
-def data() -> tuple[bytes, DataFacts] | None:
-    """The data's file and what it is; None before one is there."""
+def data() -> Upload | None:
+    """The data's file; None before one is there."""
     return _upload("Data", limits().data, look_at_data, _DATA_HELP)
 
 
@@ -55,10 +65,10 @@ _MODEL_HELP = "Told by its content, whatever it is called. How to export one is 
 _DATA_HELP = "Told by its content, whatever it is called. What is understood is in docs/bring/data.md."
 
 
-def _upload(label: str, most: int, look: Look, help: str) -> tuple[bytes, Any] | None:
+def _upload(label: str, most: int, look: Look, help: str) -> Upload | None:
     """A file that the person brings; it is kept while they look at other pages."""
-    kept = st.session_state.setdefault(_FILES, {})
-    uploaded = st.file_uploader(
+    kept: dict[str, Upload] = st.session_state.setdefault(_FILES, {})
+    given = st.file_uploader(
         label,
         key=f"bring-{label.lower()}",
         max_upload_size=most // 2**20,
@@ -66,38 +76,36 @@ def _upload(label: str, most: int, look: Look, help: str) -> tuple[bytes, Any] |
         on_change=kept.pop,
         args=(label, None),
     )
-    if uploaded is not None:
-        kept[label] = (uploaded.name, uploaded.getvalue())
+    if given is not None and (label not in kept or kept[label].id != given.file_id):
+        body = given.getvalue()
+        kept[label] = Upload(given.file_id, given.name, body, hashlib.sha256(body).hexdigest())
     if label not in kept:
         return None
-    name, file = kept[label]
-    if uploaded is None:
-        st.caption(f"Still here: {literal(name)}. Choose another file to replace it.")
-    return file, _once(f"{label}/{_sha(file)}", lambda *ways: look(file, *ways), f"Looking at {name}")
+    upload = kept[label]
+    if given is None:
+        st.caption(f"Still here: {literal(upload.name)}. Choose another file to replace it.")
+    found = _once(
+        label, f"{label}/{upload.digest}", lambda *ways: look(upload.body, *ways), f"Looking at {upload.name}"
+    )
+    return replace(upload, facts=found)
 
 
-def _once(key: str, work: Callable[[Progress, Cancelled], Any], what: str) -> Any:
-    """What `work` gives, kept while the person stays: an error too, so that no rerun opens a bad file again."""
+def _once(slot: str, key: str, work: Callable[[Progress, Cancelled], Any], what: str) -> Any:
+    """What `work` gives for `key`, the last one of its slot kept while the person stays: an error too, so that no
+    rerun opens a bad file again.
+    """
     kept = st.session_state.setdefault(_LOOKED, {})
-    if key not in kept:
+    if kept.get(slot, ("",))[0] != key:
         try:
-            kept[key] = waiting.work(key, work, what)
+            kept[slot] = (key, waiting.work(key, work, what))
         except UserFacingError as error:
             if not waiting.was_cancelled(key):
-                kept[key] = error
+                kept[slot] = (key, error)
             raise
-    if isinstance(kept[key], UserFacingError):
-        raise kept[key]
-    return kept[key]
-
-
-def _sha(file: bytes) -> str:
-    return hashlib.sha256(file).hexdigest()
-
-
-def file_name() -> str:
-    """What the data's file is called on the person's own machine."""
-    return st.session_state[_FILES]["Data"][0]
+    found = kept[slot][1]
+    if isinstance(found, UserFacingError):
+        raise found
+    return found
 
 
 def target(model: ModelFacts, data: DataFacts) -> str:
@@ -260,20 +268,18 @@ def _columns() -> dict[str, Any]:
     }
 
 
-def ready(brought: Brought, proposal: Proposal) -> Ready:
+def fit(model: Upload, data: Upload, answer: str, said: Mapping[str, Any]) -> tuple[Brought, Proposal]:
+    """What the two files make together. Raises UserFacingError where their columns do not match."""
+    brought = Brought(model.facts, model.body, data.facts, data.body)
+    return brought, propose(brought.model, brought.data, answer, said)
+
+
+def ready(model: Upload, brought: Brought, proposal: Proposal) -> Ready:
     """The rows taken and the model tried on some of them; waited for in place, once."""
-    key = f"try/{_sha(brought.model_file)}/{brought.data.digest}/{proposal!r}"
+    key = hashlib.sha256(f"{model.digest}/{brought.data.digest}/{proposal!r}".encode()).hexdigest()
 
     def work(progress: Progress, cancelled: Cancelled) -> tuple[Agreed, Tried]:
         return agree(brought, proposal, progress, cancelled)
 
-    agreed, tried = _once(hashlib.sha256(key.encode()).hexdigest(), work, "Trying the model on your rows")
+    agreed, tried = _once("try", key, work, "Trying the model on your rows")
     return Ready(brought, agreed, examine(brought, agreed, tried))
-
-
-def fit(
-    model: tuple[bytes, ModelFacts], data: tuple[bytes, DataFacts], answer: str, said: Mapping[str, Any]
-) -> tuple[Brought, Proposal]:
-    """What the two files make together. Raises UserFacingError where their columns do not match."""
-    brought = Brought(model[1], model[0], data[1], data[0])
-    return brought, propose(brought.model, brought.data, answer, said)

@@ -10,6 +10,7 @@ CUTOFF = Option("cutoff", "real", 0.5, "Cut-off", _TERMS["cut-off"], 0.01, 0.99)
 SAMPLE = Option("sample", "integer", 300, "Rows explained", "How many rows are drawn.", 2, 5000)
 SAMPLE_SEED = Option("sample-seed", "integer", 1, "Sample seed", _TERMS["seed"], 0, 2**31 - 1)
 SAMPLE_OF_IMAGES = 60
+JUDGED, JUDGED_SEED = 20_000, 1  # rows that performance is measured on at most, and the seed that draws them
 SAMPLE_OF_TEXTS = 40
 ATTACK_SIZES = {
     "linf": Option(
@@ -33,7 +34,13 @@ ATTACK_SIZES = {
 }
 ATTACK_SEED = Option("attack-seed", "integer", 0, "Attack seed", _TERMS["seed"], 0, 2**31 - 1)
 ATTACK_ROWS = Option(
-    "attack-rows", "integer", 100, "Rows attacked", "How many held-out rows are drawn and attacked.", 2, 2000
+    "attack-rows",
+    "integer",
+    100,
+    "Rows attacked",
+    "How many rows with a true answer are drawn and attacked: held-out ones, where those are known.",
+    2,
+    2000,
 )
 ATTACK_STEPS = {"table": (0.01, 0.02, 0.05, 0.1, 0.2), "image": (0.05, 0.1, 0.15, 0.2, 0.3), "text": (0.1,)}
 NORMS = {"linf": "each value alone", "l2": "all together"}

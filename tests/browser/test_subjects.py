@@ -2,16 +2,21 @@
 
 import pickle
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.harness import PHONE, at_rest, axe, too_wide, visit
+from tests.browser.harness import PHONE, ROOT, at_rest, axe, too_wide, visit
 from tests.browser.screen import LONGEST, charts, heading, reads, refusal
+from tests.hostile.files import models, tables
+from tests.test_readme import blocks
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,15 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the page of the documentation on scikit-learn leaves in a newcomer's folder."""
+    folder = tmp_path_factory.mktemp("example")
+    lines = "\n".join(blocks(ROOT / "docs" / "bring" / "scikit-learn.md", "python"))
+    subprocess.run([sys.executable, "-c", lines], cwd=folder, check=True)
+    return folder
+
+
 def upload(page: Page, label: str, *place: Path) -> None:
     """Gives a file to the uploader called `label`."""
     box = page.locator("[data-testid=stFileUploader]").filter(has_text=label)
@@ -63,15 +77,15 @@ def save(page: Page, title: str, name: str) -> None:
     page.get_by_role("button", name="Save and explain").click()
 
 
-def test_from_two_files_to_the_first_explanation(page: Page, brought: Path) -> None:
+def test_from_two_files_to_the_first_explanation(page: Page, example: Path) -> None:
     begun = time.monotonic()
-    bring(page, brought / "model.skops", brought / "table.csv")
-    expect(page.get_by_text("scikit-learn pipeline: ColumnTransformer, LogisticRegression.")).to_be_visible()
+    bring(page, example / "model.skops", example / "data.csv")
+    expect(page.get_by_text("scikit-learn pipeline: ColumnTransformer, RandomForestClassifier.")).to_be_visible()
     expect(page.get_by_text("400 rows of 4 columns")).to_be_visible()
-    expect(page.get_by_text(re.compile(r"right about decision in \d+\.\d% of 400 rows"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"right about label in \d+\.\d% of 400 rows"))).to_be_visible()
     expect(page.get_by_text("Whether the model was trained on these rows is not known")).to_be_visible()
     save(page, "Brought loans", "brought-loans")
-    reads(page, r"^Row 1 was read as (approved|declined): score 0\.\d\d")
+    reads(page, r"^Row 1 was read as (paid|defaulted): score 0\.\d\d")
     expect(charts(page).first).to_be_visible()
     at_rest(page)
     assert "subject=brought-loans" in page.url
@@ -110,6 +124,47 @@ def test_a_pickle_is_refused_with_the_lines_that_help(page: Page, brought: Path)
     expect(page.get_by_text("400 rows of 4 columns")).to_be_visible()
     upload(page, "Model", brought / "model.skops")
     expect(page.get_by_role("heading", name="Do they fit together?")).to_be_visible()
+
+
+HOSTILE_MODELS = (
+    "pickle that runs code", "skops file that calls os.system", "skops tree with a child that is not there",
+    "XGBoost tree with a child that is not there", "CatBoost file with smashed offsets", "ONNX constant of 4 TiB",
+    "ONNX loop without end", "safetensors that claims a trillion numbers",
+)  # fmt: skip
+HOSTILE_TABLES = (
+    "CSV of ten million rows in 20 KB", "Parquet of 54 million values in a few KB", "NPY of objects",
+    "NPY that claims a trillion numbers", "pictures that climb out",
+)  # fmt: skip
+
+
+def web_process(app_url: str) -> tuple[int, int]:
+    """The process that serves the pages, and the bytes of memory that it holds."""
+    port = str(urlsplit(app_url).port).encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        words = (folder / "cmdline").read_bytes().split(b"\0") if (folder / "cmdline").exists() else []
+        if b"streamlit" in words and port in words:
+            held = re.search(r"VmRSS:\s+(\d+) kB", (folder / "status").read_text())
+            return int(folder.name), int(held[1]) * 1024
+    raise AssertionError("nobody serves the pages")
+
+
+def test_hostile_files_leave_the_web_process_as_it_was(page: Page, app_url: str, brought: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "code-ran"
+    files = {**models(marker), **tables(marker)}
+    visit(page, "/subjects")
+    before, held = web_process(app_url)
+    for label, names in (("Model", HOSTILE_MODELS), ("Data", HOSTILE_TABLES)):
+        for name in names:
+            (tmp_path / "file").write_bytes(files[name][0])
+            upload(page, label, tmp_path / "file")
+            expect(refusal(page).last).to_have_text(re.compile(files[name][1], re.IGNORECASE))
+            assert not marker.exists(), f"{name}: it ran code"
+    after, holds = web_process(app_url)
+    assert after == before
+    assert holds - held < 300 * 2**20
+    bring(page, brought / "model.skops", brought / "table.csv")
+    save(page, "After harm", "after-harm")
+    reads(page, r"^Row 1 was read as")
 
 
 def test_files_stay_while_one_looks_elsewhere(page: Page, brought: Path) -> None:

@@ -143,3 +143,9 @@ def test_settings_that_the_file_leaves_open_become_readings() -> None:
         propose(replace(picture, shape=(28, 28, 1)), pictures)
     with pytest.raises(UserFacingError, match="reads pictures and the data is a table"):
         propose(picture, DATA, "decision")
+
+
+def test_numbers_with_which_nothing_can_be_computed_are_refused() -> None:
+    huge = replace(INCOME, lower=-1e308, upper=1e308)
+    with pytest.raises(UserFacingError, match="nothing can be computed"):
+        propose(NAMED, replace(DATA, columns=(ID, AGE, huge, HOME, ANSWER)), "decision")

@@ -23,7 +23,7 @@ def taken_apart(subject: Subject) -> tuple[ModelFacts, bytes, Agreed]:
     spec = model.spec
     facts = ModelFacts(model.format, model.title, spec.modality, spec.shape, spec.columns, (spec.output,), "told")
     features = spec.features if spec.modality == "table" else ()
-    wanted = Wanted(features=tuple(features), label="answer", classes=spec.classes)
+    wanted = Wanted(features=tuple(features), label="answer", classes=spec.classes, held_out="held_out")
     reading = Reading(spec.output, model.settings)
     proposal = Proposal(spec.modality, spec.shape, tuple(features), spec.classes, (reading,), spec.capabilities, wanted)
     extracted = Extracted(data.rows, data.row_ids, data.labels, data.held_out)
@@ -75,6 +75,16 @@ def test_a_regression_keeps_its_numbers(tmp_path: Path) -> None:
     found = load_subject(str(tmp_path / "mine"))
     np.testing.assert_array_equal(found.dataset.labels, prices)
     assert found.model().spec.task == "regression"
+
+
+def test_what_nobody_knows_of_training_is_not_made_up(tmp_path: Path) -> None:
+    facts, file, agreed = taken_apart(load_subject("tumours"))
+    wanted = replace(agreed.proposal.wanted, held_out="")
+    agreed = replace(agreed, proposal=replace(agreed.proposal, wanted=wanted))
+    write_subject(tmp_path / "mine", ABOUT, facts, file, agreed)
+    found = load_subject(str(tmp_path / "mine")).dataset
+    assert not found.split_known
+    assert len(found.judged) == len(found)
 
 
 def test_columns_that_would_clash_get_other_names(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_folder_is_read_in_the_order_of_its_features(folder: Path) -> None:
     np.testing.assert_array_equal(subject.dataset.rows, [[1.5, 1, 1], [np.nan, 0, 0], [10, 0, 1]])
     assert subject.dataset.row_ids == ("a", "b", "c")
     assert subject.dataset.labels.tolist() == [1, -1, 0]
-    assert subject.dataset.held_out.tolist() == [False, True, False]
+    assert subject.dataset.held_out.tolist() == [False, True, False] and subject.dataset.split_known
     assert (subject.cutoff, subject.example, subject.reference_size, subject.reference_seed) == (0.6, "b", 2, 3)
     assert subject.source == "Made up. None."
     spec = subject.model("network").spec
@@ -122,7 +122,7 @@ def test_optional_tables_may_be_left_out(folder: Path) -> None:
     edit(folder, 'verdicts = ["was refused", "was granted"]\ncutoff = 0.6\nexample = "b"\n', "")
     subject = load_subject(str(folder))
     assert subject.dataset.labels.tolist() == [-1, -1, -1]
-    assert not subject.dataset.held_out.any()
+    assert subject.dataset.held_out.all() and not subject.dataset.split_known
     assert (subject.cutoff, subject.example, subject.reference_size) == (None, "a", 3)
 
 

@@ -9,6 +9,7 @@ import pytest
 from core.measures import TokenEffect, fit
 from core.nouns import Target
 from core.results import Agreement
+from engine.subjects import load_subject
 from reports import words
 from reports.glossary import glossary, terms_in
 from tests.reports.conftest import TEXT_EFFECTS, TEXT_ROW
@@ -305,3 +306,13 @@ def test_every_term_is_one_plain_sentence(term: str) -> None:
 def test_a_report_prints_the_terms_it_uses() -> None:
     assert set(terms_in(["In log-odds, by SHAP."])) == {"log-odds", "SHAP"}
     assert set(terms_in(["Croce based it on logits; its residuals"])) == {"logit", "residual"}
+
+
+def test_rows_are_called_held_out_only_where_that_is_known():
+    sample = load_subject("tumours")
+    rows = len(sample.dataset.judged)
+    assert words.judged_sentence(sample, rows, 1) == f"{rows} held-out rows, none of them used in training."
+    unknown = replace(sample, dataset=replace(sample.dataset, split_known=False))
+    said = words.judged_sentence(unknown, 100, 1)
+    assert said.startswith(f"100 rows with a true answer, drawn with seed 1 from {rows}.")
+    assert "not known" in said and "held-out" not in said
