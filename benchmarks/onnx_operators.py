@@ -19,9 +19,9 @@ import torch
 from onnx.backend.test.loader import load_model_tests
 
 from core.errors import UserFacingError
-from models.onnx_network import to_module, unsupported
-from models.onnx_network.prepare import NEWEST, OLDEST
-from models.onnx_network.registry import builder
+from models.onnx.network import to_module, unsupported
+from models.onnx.network.prepare import NEWEST, OLDEST
+from models.onnx.network.registry import builder
 
 PAGE = Path(__file__).parents[1] / "docs" / "onnx-operators.md"
 STORED = ("simple", "pytorch-converted", "pytorch-operator")
@@ -117,7 +117,7 @@ def document(node: Sequence[Result], stored: dict[str, Sequence[Result]]) -> str
             "numbers, floats of 8 bits and less, integers of 4 bits and less, and unsigned integers wider than 8 bits",
             "are not taken. Operators marked *defined* are expanded into simpler ones by ONNX's own definition.",
             "",
-            "To add an operator, write a function in `models/onnx_network/operators` (`registry.py` says how) and run",
+            "To add an operator, write a function in `models/onnx/network/operators` (`registry.py` says how) and run",
             "`python -m benchmarks.onnx_operators`, which rewrites this page.",
             "",
             "The counts are of ONNX's own test cases (`onnx.backend.test`; those of the machine-learning and preview",

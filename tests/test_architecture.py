@@ -12,6 +12,7 @@ import pytest
 from attacks import ATTACKS
 from data_files import FORMATS as DATA_FORMATS
 from explainers import EXPLAINERS
+from models import FORMATS as MODEL_FORMATS
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,7 +37,7 @@ WEB = {"streamlit", "starlette", "uvicorn", "plotly"}
 HEAVY = {
     "torch", "captum", "shap", "xgboost", "lightgbm", "sklearn", "numba", "llvmlite", "matplotlib", "typst", "scipy",
 }  # fmt: skip
-KERNELS = ("explainers/trees/", "models/onnx_network/")
+KERNELS = ("explainers/trees/", "models/onnx/network/")
 # The main script puts the pages into the navigation; it finds them in their folder and knows none by name.
 NAVIGATION = "ui/main.py"
 
@@ -134,14 +135,18 @@ def test_the_web_process_loads_no_heavy_library():
 def methods() -> list[Path]:
     """The files of the methods in the two lists, and of the formats of models and data."""
     listed = {ROOT / f"{each.__module__.replace('.', '/')}.py" for each in (*EXPLAINERS, *ATTACKS)}
-    formats = {path for path in (ROOT / "models").glob("*.py") if path.stem not in ("__init__", "base")}
-    formats |= {ROOT / "data_files" / f"{each}.py" for each in DATA_FORMATS}
-    return sorted(listed | {path for path in formats if not path.stem.startswith("_")})
+    formats = {Path(module.__file__) for module in (*MODEL_FORMATS.values(), *DATA_FORMATS.values())}
+    return sorted(listed | formats)
+
+
+def dotted(path: Path) -> str:
+    """A module's name; a package goes by its folder's."""
+    return name(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 @pytest.mark.parametrize("path", methods(), ids=name)
 def test_methods_do_not_know_each_other(path):
-    others = {name(other).removesuffix(".py").replace("/", ".") for other in methods() if other != path}
+    others = {dotted(other) for other in methods() if other != path}
     known = {each for each in imports(path) for other in others if each == other or each.startswith(f"{other}.")}
     assert not known
 

@@ -585,10 +585,10 @@ def test_a_network_refuses_missing_values() -> None:
 def test_a_network_that_torch_reads_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from models import onnx_network
+    from models.onnx import network
 
     data = torch_file(dense(4, 5, 2), torch.zeros(2, 4))
-    right = onnx_network.to_module
+    right = network.to_module
 
     def wrong(model: Any) -> Any:
         inner = right(model)
@@ -599,7 +599,7 @@ def test_a_network_that_torch_reads_otherwise_is_refused(monkeypatch: pytest.Mon
 
         return Shifted()
 
-    monkeypatch.setattr(onnx_network, "to_module", wrong)
+    monkeypatch.setattr(network, "to_module", wrong)
     with pytest.raises(UserFacingError, match="differs from onnxruntime"):
         opened(data)
 

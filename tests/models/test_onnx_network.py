@@ -14,8 +14,8 @@ from torch import nn
 
 from benchmarks.onnx_operators import FAILED, PAGE, STORED, document, node_results, stored_results
 from core.errors import UserFacingError
-from models.onnx_network import to_module, unsupported
-from models.onnx_network.prepare import NEWEST
+from models.onnx.network import to_module, unsupported
+from models.onnx.network.prepare import NEWEST
 
 NAMES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float64): TensorProto.DOUBLE}
 
