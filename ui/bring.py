@@ -71,7 +71,7 @@ def _upload(label: str, most: int, look: Look, help: str) -> Upload | None:
     given = st.file_uploader(
         label,
         key=f"bring-{label.lower()}",
-        max_upload_size=most // 2**20,
+        max_upload_size=min(most // 2**20, st.get_option("server.maxUploadSize")),
         help=help,
         on_change=kept.pop,
         args=(label, None),

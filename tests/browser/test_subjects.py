@@ -154,9 +154,11 @@ def test_hostile_files_leave_the_web_process_as_it_was(page: Page, app_url: str,
     visit(page, "/subjects")
     before, held = web_process(app_url)
     for label, names in (("Model", HOSTILE_MODELS), ("Data", HOSTILE_TABLES)):
-        for name in names:
-            (tmp_path / "file").write_bytes(files[name][0])
-            upload(page, label, tmp_path / "file")
+        for number, name in enumerate(names):
+            place = tmp_path / f"{label}-{number}"
+            place.write_bytes(files[name][0])
+            upload(page, label, place)
+            expect(page.get_by_text(place.name, exact=True)).to_be_visible()
             expect(refusal(page).last).to_have_text(re.compile(files[name][1], re.IGNORECASE))
             assert not marker.exists(), f"{name}: it ran code"
     after, holds = web_process(app_url)
