@@ -34,6 +34,7 @@ from engine.questions import (
     prediction_query,
 )
 from engine.subjects import load_subject
+from engine.wire import shown
 from explainers import explainer
 from explainers.base import Explainer
 from reports.case import SECTIONS
@@ -242,7 +243,7 @@ def _write(out: Path, body: bytes) -> None:
 
 
 def _fail(sentence: str, status: int) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {shown(sentence)}", file=sys.stderr)
     return status
 
 

@@ -71,6 +71,10 @@ def _read(path: Path, what: str) -> bytes:
         return _zipped(path, files) if path.is_dir() else path.read_bytes()
     except OSError as error:
         raise _unread(path, error) from error
+    except UnicodeError as error:
+        raise UserFacingError(
+            f"{path.name} cannot be read", "One of its files has a name that is not UTF-8", "Rename that file"
+        ) from error
 
 
 def _zipped(folder: Path, files: list[Path]) -> bytes:

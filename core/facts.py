@@ -3,13 +3,19 @@
 Both nouns travel from a worker as JSON (`as_json`, `from_json`).
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from core.nouns import Capability, Feature, Kind, Output
+
+T = TypeVar("T")
+MOST_OUTPUTS = 100_000
+MOST_SIZE = 10_000_000
 
 ColumnKind = Kind | Literal["text"]
 
@@ -137,23 +143,57 @@ def as_json(facts: ModelFacts | DataFacts) -> dict[str, Any]:
 
 
 def model_facts(plain: Mapping[str, Any]) -> ModelFacts:
-    """The facts that `as_json` made of a model."""
+    """The facts that `as_json` made of a model. Raises ValueError where they can be no model's."""
     known = _known(ModelFacts, plain)
     known["inputs"] = tuple(Input(**_known(Input, each)) for each in known["inputs"])
     known["ask"] = {name: tuple(values) for name, values in known["ask"].items()}
-    known["settings"] = dict(plain["settings"])
-    return ModelFacts(**known)
+    facts = _fitting(ModelFacts(**known))
+    sizes = (*facts.shape, len(facts.inputs), len(facts.classes))
+    if not facts.outputs or not 0 < facts.columns <= MOST_OUTPUTS or not all(0 <= size <= MOST_SIZE for size in sizes):
+        raise ValueError(f"a model of {facts.columns} outputs and sizes {sizes[:6]}")
+    return facts
 
 
 def data_facts(plain: Mapping[str, Any]) -> DataFacts:
-    """The facts that `as_json` made of a data file."""
+    """The facts that `as_json` made of a data file. Raises ValueError where they can be no data's."""
     known = _known(DataFacts, plain)
     known["columns"] = tuple(Column(**_known(Column, each)) for each in known["columns"])
-    known["dialect"] = dict(plain["dialect"])
-    return DataFacts(**known)
+    facts = _fitting(DataFacts(**known))
+    if facts.rows < 1 or not all(0 < size <= MOST_SIZE for size in facts.shape):
+        raise ValueError(f"data of {facts.rows} rows and shape {facts.shape}")
+    return facts
 
 
 def _known(kind: type, plain: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `kind` in `plain`, lists as the tuples they were. Raises KeyError where one is not there."""
     values = {each.name: plain[each.name] for each in fields(kind)}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _fitting(noun: T) -> T:
+    """`noun`, every field of the type that is declared. Raises ValueError where one is not."""
+    hints = get_type_hints(type(noun))
+    for each in fields(noun):
+        if not _fits(getattr(noun, each.name), hints[each.name]):
+            raise ValueError(f"{type(noun).__name__}.{each.name} is of another type")
+    return noun
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether `value` is of the type `hint`; numbers are finite, and no boolean is one."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return value in inner
+    if origin in (Union, UnionType):
+        return any(_fits(value, each) for each in inner)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(each, inner[0]) for each in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(_fits(each, inner[1]) for each in value.values())
+    if is_dataclass(hint):
+        return isinstance(value, hint) and _fitting(value) is value
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) is hint

@@ -5,6 +5,7 @@ The page and `assay.py check` take the same steps: `look_at_model`, `look_at_dat
 """
 
 import contextlib
+import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +18,15 @@ from core.errors import UserFacingError
 from core.facts import DataFacts, Extracted, ModelFacts, data_facts, model_facts
 from core.nouns import Capability, Feature, ModelSpec
 from core.scores import decide
+from data_files import FORMATS as DATA_FORMATS
+from engine import wire
 from engine.limits import check_size, limits
 from engine.oneshot import run_task
 from engine.proposal import SETTINGS, Proposal, Reading
 from engine.subject_files import About, Agreed, Tokens, write_subject
-from engine.subjects import SAMPLE_NAMES
+from engine.subjects import MAX_CELLS, SAMPLE_NAMES
+from engine.tasks import from_bytes
+from models import FORMATS as MODEL_FORMATS
 from storage.home import home
 
 TRIED = 2_000
@@ -59,7 +64,10 @@ def look_at_model(file: bytes, progress: Progress | None = None, cancelled: Canc
     check_size("model", len(file))
     found, _ = run_task("inspect_model", {}, file, limits().seconds, progress, cancelled)
     with _trusted():
-        return model_facts(found)
+        facts = model_facts(found)
+        if facts.format not in MODEL_FORMATS:
+            raise ValueError(f"{facts.format!r} is no model format")
+        return facts
 
 
 def look_at_data(file: bytes, progress: Progress | None = None, cancelled: Cancelled | None = None) -> DataFacts:
@@ -67,7 +75,10 @@ def look_at_data(file: bytes, progress: Progress | None = None, cancelled: Cance
     check_size("data", len(file))
     found, _ = run_task("inspect_data", {}, file, limits().seconds, progress, cancelled)
     with _trusted():
-        return data_facts(found)
+        facts = data_facts(found)
+        if facts.format not in DATA_FORMATS:
+            raise ValueError(f"{facts.format!r} is no data format")
+        return replace(facts, digest=hashlib.sha256(file).hexdigest())
 
 
 def agree(
@@ -116,14 +127,33 @@ def save(brought: Brought, agreed: Agreed, about: About, folder: Path | None = N
 def _extract(brought: Brought, proposal: Proposal, progress: Progress | None, cancelled: Cancelled | None) -> Extracted:
     data = brought.data
     options = {"format": data.format, "dialect": dict(data.dialect), "wanted": proposal.wanted}
-    found, arrays = run_task("extract", options, brought.data_file, limits().seconds, progress, cancelled)
+    _, arrays = run_task("extract", options, brought.data_file, limits().seconds, progress, cancelled)
     with _trusted():
-        ids, texts = tuple(found["row_ids"]), tuple(found["texts"])
-        rows, labels, held_out = arrays["rows"], arrays["labels"], arrays["held_out"]
-        wide = not proposal.features or rows.shape[1:] == (len(proposal.features),)
-        if not wide or not len(ids) == len(labels) == len(held_out) == max(len(rows), len(texts)):
-            raise ValueError("columns of different lengths")
-        return Extracted(rows, ids, labels, held_out, texts)
+        taken = Extracted(
+            arrays["rows"],
+            from_bytes("row_ids", arrays),
+            arrays["labels"],
+            arrays["held_out"],
+            from_bytes("texts", arrays),
+        )
+        _check_extracted(taken, proposal, data.shape)
+        return taken
+
+
+def _check_extracted(taken: Extracted, proposal: Proposal, picture: tuple[int, ...]) -> None:
+    """Raises ValueError for rows of another form than was asked for."""
+    count = len(taken.texts) if proposal.modality == "text" else len(taken.rows)
+    wanted = (count, *(picture or (len(proposal.features),)))
+    labels = taken.labels
+    known = {"i": 0 <= labels.max(initial=-1) + 1 <= len(proposal.classes) and labels.min(initial=-1) >= -1, "f": True}
+    if (
+        (proposal.modality != "text" and (taken.rows.shape != wanted or taken.rows.dtype != np.float64))
+        or not count == len(taken.row_ids) == len(labels) == len(taken.held_out)
+        or (labels.ndim, taken.held_out.ndim, taken.held_out.dtype.kind) != (1, 1, "b")
+        or labels.dtype.kind != ("i" if proposal.classes else "f")
+        or not known[labels.dtype.kind]
+    ):
+        raise ValueError("rows of another form")
 
 
 def _encode(
@@ -139,7 +169,10 @@ def _encode(
         tokens = Tokens(ids, pieces, int(found["mask"]), int(found["pad"]), special, int(found["cut"]))
         if len(ids) != len(extracted.texts) or not {token for each in ids for token in each} <= set(pieces):
             raise ValueError("tokens of other texts")
-    rows = np.full((len(ids), max(map(len, ids), default=1)), float(tokens.pad))
+        longest = max(map(len, ids), default=1)
+        if len(ids) * longest > MAX_CELLS:
+            raise ValueError("tokens beyond all bounds")
+    rows = np.full((len(ids), longest), float(tokens.pad))
     for row, each in zip(rows, ids, strict=True):
         row[: len(each)] = each
     return tokens, replace(extracted, rows=rows)
@@ -175,10 +208,10 @@ def _try(
             if str(number) in outputs
         ]
         if not able:
-            raise UserFacingError(*said["0"])
+            raise wire.told(said["0"])
         for each in able:
             columns = replace(spec_of(agreed), output=each.reading.output).columns
-            if each.outputs.shape != (count, columns):
+            if each.outputs.shape != (count, columns) or each.outputs.dtype.kind != "f":
                 raise ValueError(f"outputs of shape {each.outputs.shape}")
     best, told = _told(able, agreed, extracted.labels[positions])
     _check_finite(best.outputs)

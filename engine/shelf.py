@@ -1,5 +1,6 @@
 """The subjects that there are: the samples, and those that were brought and saved."""
 
+import secrets
 import shutil
 from dataclasses import dataclass
 
@@ -40,7 +41,14 @@ def remove(name: str) -> None:
         raise UserFacingError(
             f"There is no subject {name!r} to remove", "Nobody saved one under this name", "Look at the list again"
         )
-    shutil.rmtree(place)
+    out = place.with_name(f".gone-{secrets.token_hex(8)}")
+    try:
+        place.replace(out)  # gone for everybody at once, also where two remove it
+    except OSError as error:
+        raise UserFacingError(
+            f"The subject {name} could not be removed", f"The system says: {error.strerror}", "Look at the list again"
+        ) from error
+    shutil.rmtree(out, ignore_errors=True)
 
 
 def _shelved(name: str) -> Shelved:

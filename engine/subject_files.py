@@ -18,10 +18,12 @@ from core.errors import UserFacingError
 from core.facts import Extracted, ModelFacts
 from core.nouns import Feature
 from engine.proposal import Proposal, Reading
+from engine.subjects import load_subject
 
 if TYPE_CHECKING:
     import pyarrow
 
+MODEL = "model.bin"
 ID, LABEL, HELD_OUT = "row_id", "true_answer", "held_out"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 
@@ -91,7 +93,7 @@ def write_subject(folder: Path, about: About, model: ModelFacts, model_file: byt
         "name": model.format.replace("_", "-"),
         "title": model.title,
         "format": model.format,
-        "file": f"{model.format}.model",
+        "file": MODEL,
         "output": reading.output,
         "digest": hashlib.sha256(model_file).hexdigest(),
         "capabilities": list(proposal.capabilities),
@@ -101,10 +103,11 @@ def write_subject(folder: Path, about: About, model: ModelFacts, model_file: byt
     try:
         part.mkdir(parents=True, mode=0o700)
         (part / "subject.toml").write_text(_toml(about, agreed, entry), encoding="utf-8")
-        (part / entry["file"]).write_bytes(model_file)
+        (part / MODEL).write_bytes(model_file)
         if about.card:
             (part / "README.md").write_text(about.card, encoding="utf-8")
         _write_data(part / "data.parquet", agreed)
+        load_subject(str(part))  # what cannot be read again is not put in its place
         move(part, folder)
     except OSError as error:
         raise UserFacingError(
@@ -127,7 +130,11 @@ def move(source: Path, folder: Path) -> None:
             "A subject that was explained is not overwritten",
             "Choose another name, or remove the other one first",
         ) from error
-    source.replace(folder)
+    try:
+        source.replace(folder)
+    except OSError:
+        folder.rmdir()
+        raise
 
 
 def _toml(about: About, agreed: Agreed, model: dict[str, Any]) -> str:

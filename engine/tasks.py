@@ -21,6 +21,19 @@ Progress = Callable[[float], None]
 Finding = tuple[Mapping[str, Any], Mapping[str, np.ndarray]]
 
 
+def as_bytes(name: str, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Many texts as two arrays: their UTF-8 bytes one after another, and where each ends."""
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([len(each) for each in encoded], dtype=np.int64)
+    return {name: np.frombuffer(b"".join(encoded), np.uint8), f"{name}.ends": ends}
+
+
+def from_bytes(name: str, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """The texts that `as_bytes` made arrays of. Raises ValueError where they are none."""
+    whole, ends = arrays[name].tobytes(), arrays[f"{name}.ends"].tolist()
+    return tuple(whole[start:end].decode() for start, end in zip([0, *ends], ends, strict=False))
+
+
 def _inspect_model(file: bytes, _progress: Progress) -> Finding:
     return as_json(inspect_model(file)), {}
 
@@ -32,7 +45,7 @@ def _inspect_data(file: bytes, _progress: Progress) -> Finding:
 def _extract(file: bytes, _progress: Progress, format: str, dialect: Mapping[str, Any], wanted: Wanted) -> Finding:
     found = extract_data(file, format, dialect, wanted)
     arrays = {"rows": found.rows, "labels": found.labels, "held_out": found.held_out}
-    return {"row_ids": found.row_ids, "texts": found.texts}, arrays
+    return {}, arrays | as_bytes("row_ids", found.row_ids) | as_bytes("texts", found.texts)
 
 
 def _encode(file: bytes, _progress: Progress, format: str, texts: Sequence[str]) -> Finding:

@@ -8,7 +8,7 @@ bounded: a number, a result or a finding in `core.codec`'s form, or JSON.
 import json
 import struct
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from core import codec
 from core.errors import UserFacingError
@@ -51,13 +51,18 @@ def refusal(body: bytes) -> UserFacingError:
         parts = json.loads(body)
     except RecursionError as error:
         raise ValueError("a refusal without a bottom") from error
+    return told(parts)
+
+
+def told(parts: Any) -> UserFacingError:
+    """The error of these three or four texts. Raises ValueError where they are not."""
     texts = isinstance(parts, list) and all(isinstance(part, str) and len(part) <= _LONGEST for part in parts)
     if not texts or len(parts) not in (3, 4):
         raise ValueError("a refusal is three or four texts")
-    return UserFacingError(*map(_shown, parts))
+    return UserFacingError(*map(shown, parts))
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """`text` without what would move a terminal's cursor or change its colours."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
