@@ -16,7 +16,7 @@ from engine.limits import check_size
 from engine.preflight import examine
 from engine.proposal import propose
 from engine.subject_files import About, check_name
-from engine.subjects import load_subject
+from engine.subjects import corrections, load_subject
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SAID = {each.name for each in fields(About)} - {"card"}
@@ -29,7 +29,7 @@ def check(args: argparse.Namespace) -> Contract:
     data_file = _read(args.data, "data")
     brought = Brought(look_at_model(model_file), model_file, look_at_data(data_file), data_file)
     agreed, tried = agree(brought, propose(brought.model, brought.data, args.target, said))
-    found = examine(brought, agreed, tried)
+    found = examine(brought, agreed, tried, said.get("subject", {}).get("cutoff"))
     about = _about(args, said, {"summary": found.summary, "limits": found.limits, "outcome": agreed.proposal.outcome})
     if args.save is not None:
         subject = load_subject(str(save(brought, agreed, about, args.save)))
@@ -45,6 +45,7 @@ def _about(args: argparse.Namespace, said: Mapping[str, Any], found: Mapping[str
     name = told.pop("name", suggested_name((args.save or args.data).name))
     check_name(name)
     title = told.pop("title", name.replace("-", " ").capitalize())
+    told |= {f"reference_{key}": value for key, value in said.get("reference", {}).items()}
     told = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
     return About(name, title, **found | told)
 
@@ -54,7 +55,7 @@ def _corrections(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return corrections(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise _unread(path, error) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

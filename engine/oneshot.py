@@ -8,7 +8,8 @@ import logging
 import struct
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from engine.engine import Cancelled
 from engine.pool import Deadline, WorkerProcess, no_process
 from engine.worker import Task
 
+T = TypeVar("T")
 Found = tuple[dict[str, Any], dict[str, np.ndarray]]
 _PATIENCE = 0.1  # seconds until a cancelled run is ended
 
@@ -62,6 +64,20 @@ def run_task(
             raise _distrust() from error
         finally:
             worker.end()
+
+
+def in_background(run: Callable[[], T]) -> Future[T]:
+    """`run` in a thread that does not outlive the process; the future has what it gives, or raises what it raised."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(run())
+        except Exception as error:  # whoever waits for it is told
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return future
 
 
 def _take() -> WorkerProcess:

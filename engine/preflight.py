@@ -24,9 +24,9 @@ _SCALES = {
 class Preflight:
     """`score` is the share of right decisions, or R² of a regression, over `scored` rows; None without true answers.
 
-    `summary` says in a sentence what was brought, `limits` are the warnings that stay with the subject, in one text.
-    `decided` counts the first `shown` rows' decisions by class name (of a regression: nothing). `explainers` and
-    `attacks` map each method's name to None where it applies, else to the sentence why not.
+    `tried` rows were drawn; `summary` says in a sentence what was brought; `limits` are the warnings that stay with the
+    subject, in one text. `decided` counts the first `shown` rows' decisions by class name (of a regression: nothing).
+    `explainers` and `attacks` map each method's name to None where it applies, else to the sentence why not.
     """
 
     summary: str
@@ -36,6 +36,7 @@ class Preflight:
     told_by: str
     score: float | None
     scored: int
+    tried: int
     shown: int
     decided: Mapping[str, int]
     warnings: tuple[str, ...]
@@ -44,14 +45,14 @@ class Preflight:
     attacks: Mapping[str, str | None]
 
 
-def examine(brought: Brought, agreed: Agreed, tried: Tried) -> Preflight:
-    """The preflight of a subject that has not been saved yet."""
+def examine(brought: Brought, agreed: Agreed, tried: Tried, cutoff: float | None = None) -> Preflight:
+    """The preflight of a subject that has not been saved yet; `cutoff` as in `Subject`."""
     spec, labels = spec_of(agreed), agreed.extracted.labels[tried.positions]
     known = labels >= 0 if labels.dtype.kind == "i" else ~np.isnan(labels)
-    score = _score(spec, tried.outputs[known], labels[known]) if known.any() else None
+    score = _score(spec, tried.outputs[known], labels[known], cutoff) if known.any() else None
     warnings = [*agreed.proposal.lasting, *brought.data.notes, *agreed.proposal.warnings]
     if score is not None:
-        warnings += _suspicions(spec, tried.outputs[known], labels[known], score)
+        warnings += _suspicions(spec, tried.outputs[known], labels[known], score, cutoff)
     return Preflight(
         summary=f"{brought.data.rows:,} rows. {brought.model.title}.",
         rows=brought.data.rows,
@@ -60,8 +61,9 @@ def examine(brought: Brought, agreed: Agreed, tried: Tried) -> Preflight:
         told_by=tried.told_by,
         score=score,
         scored=int(known.sum()),
+        tried=len(tried.outputs),
         shown=min(SHOWN, len(tried.outputs)),
-        decided=_decided(spec, tried.outputs[:SHOWN]),
+        decided=_decided(spec, tried.outputs[:SHOWN], cutoff),
         warnings=tuple(dict.fromkeys(warnings)),
         limits=" ".join(agreed.proposal.lasting),
         explainers={kind.name: kind().refusal(spec) for kind in EXPLAINERS},
@@ -69,17 +71,19 @@ def examine(brought: Brought, agreed: Agreed, tried: Tried) -> Preflight:
     )
 
 
-def _score(spec: ModelSpec, outputs: np.ndarray, labels: np.ndarray) -> float:
+def _score(spec: ModelSpec, outputs: np.ndarray, labels: np.ndarray, cutoff: float | None) -> float:
     if spec.task == "regression":
         spread = float(((labels - labels.mean()) ** 2).sum())
         return 1 - float(((labels - outputs[:, 0]) ** 2).sum()) / spread if spread else 0.0
-    return float(np.mean(decide(outputs, spec, None) == labels))
+    return float(np.mean(decide(outputs, spec, cutoff) == labels))
 
 
-def _suspicions(spec: ModelSpec, outputs: np.ndarray, labels: np.ndarray, score: float) -> list[str]:
+def _suspicions(
+    spec: ModelSpec, outputs: np.ndarray, labels: np.ndarray, score: float, cutoff: float | None
+) -> list[str]:
     """What looks wrong about a score."""
     found = []
-    if score == 1.0 and len(labels) > 1:
+    if round(score, 3) >= 1 and len(labels) > 1:
         found.append(
             "The score is 1.000 on these rows. Either the model was trained on them, or a column gives the answer away."
         )
@@ -93,13 +97,13 @@ def _suspicions(spec: ModelSpec, outputs: np.ndarray, labels: np.ndarray, score:
         )
     elif score < most:
         found.append(f"Always answering the commonest class would be right more often ({most:.0%}) than the model.")
-    if len(np.unique(decide(outputs, spec, None))) == 1:
+    if len(np.unique(decide(outputs, spec, cutoff))) == 1:
         found.append("The model decides all of these rows alike.")
     return found
 
 
-def _decided(spec: ModelSpec, outputs: np.ndarray) -> dict[str, int]:
+def _decided(spec: ModelSpec, outputs: np.ndarray, cutoff: float | None) -> dict[str, int]:
     if not spec.classes:
         return {}
-    counts = np.bincount(decide(outputs, spec, None), minlength=len(spec.classes))
+    counts = np.bincount(decide(outputs, spec, cutoff), minlength=len(spec.classes))
     return {name: int(count) for name, count in zip(spec.classes, counts, strict=True)}

@@ -4,6 +4,7 @@
 everything may be left out; they come from the page's table and from `--subject` alike, and always win.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import floor, log10
@@ -23,6 +24,8 @@ SETTINGS = {
 
 _HELD_OUT = "held_out"
 _LARGEST = 1e100
+_UNNAMED = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobody named
+_WHOLE = re.compile(r"-?\d+\.0")
 _ID_NAMES = ("id", "row_id", "index", "key", "number", "case", "patient", "application", "name")
 _PROTECTED = {"age", "sex", "gender", "race", "ethnicity", "religion", "nationality", "disability", "marital_status"}
 _CORRECTABLE = {each.name for each in fields(Feature)} - {"name"}
@@ -68,6 +71,7 @@ def propose(model: ModelFacts, data: DataFacts, target: str = "", corrections: C
     warnings: list[str] = []
     lasting = list(model.notes)
     _check_modality(model, data)
+    _check_names(model, data, said)
     label = _label(data, target, said)
     readings = _readings(model, label, said)
     classes = _classes(model, label, readings[0].output, said, lasting)
@@ -102,6 +106,27 @@ def _check_modality(model: ModelFacts, data: DataFacts) -> None:
     )
 
 
+def _check_names(model: ModelFacts, data: DataFacts, said: Corrections) -> None:
+    """Refuses what a person says of a column that is none, or that the model does not read: nothing said is lost."""
+    names = [each["name"] for each in said.get("feature", [])]
+    known = {each.name for each in model.inputs if each.name} or {each.name for each in data.columns}
+    wrong = next((name for name in names if name not in known), None)
+    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if wrong is not None or twice is not None:
+        raise UserFacingError(
+            f"The corrections cannot be taken: [[feature]] {wrong if wrong is not None else twice!r}",
+            "The model reads no such column" if wrong is not None else "It is there twice",
+            f"The columns are: {_listed(sorted(known))}",
+        )
+
+
+def open_columns(model: ModelFacts, data: DataFacts, target: str) -> list[str]:
+    """The columns that are left for inputs without names: not the answer, the rows' ids or what was held out."""
+    held_out = _held_out(data, {})
+    row_id = _row_id(data, {target, held_out}, len(data.columns) - len(model.inputs))
+    return [each.name for each in data.columns if each.name not in {target, held_out, row_id}]
+
+
 # --- the answer ------------------------------------------------------------------------------------------------------
 
 
@@ -110,7 +135,12 @@ def _label(data: DataFacts, target: str, said: Corrections) -> Column | None:
     name = target or said.get("data", {}).get("label", "")
     if not name and data.shape and any(column.name == "label" for column in data.columns):
         name = "label"  # what pictures in named folders carry
-    return _column(data, name) if name else None
+    if not name:
+        return None
+    label = _column(data, name)
+    if max(abs(label.lower or 0.0), abs(label.upper or 0.0)) >= _LARGEST:
+        raise _too_large(label)
+    return label
 
 
 def _column(data: DataFacts, name: str) -> Column:
@@ -162,14 +192,21 @@ def _classes(
             )
         return found
     names = _label_names(label) if label else ()
-    own = model.classes
-    if own and (not names or set(names) <= set(own)):
+    own = () if all(_UNNAMED.fullmatch(name) for name in model.classes) else model.classes
+    if own:
+        if not set(map(_plain_class, names)) <= set(map(_plain_class, own)):
+            raise UserFacingError(
+                f"The classes of the model and the answers in {label.name!r} are called differently",
+                f"The model's are {_listed(own)}, in this order, and the column holds {_listed(names)}",
+                "Name the column's answers in the order of the model's classes: classes under [subject] in a "
+                "subject.toml, or on the page under How the model is read",
+            )
         return own
-    if not names:
-        lasting.append("The model does not name its classes, and there is no column that does: they go by number.")
-        return tuple(str(number) for number in range(count))
-    if set(names) <= {str(number) for number in range(count)}:
-        return tuple(str(number) for number in range(count))
+    numbers = tuple(str(number) for number in range(count))
+    if set(map(_plain_class, names)) <= set(numbers):
+        if len(names) < count:
+            lasting.append("The model does not name its classes; they go by number, from 0, as its outputs do.")
+        return numbers
     if len(names) != count:
         raise UserFacingError(
             f"The column {label.name!r} does not fit the model",
@@ -178,10 +215,18 @@ def _classes(
         )
     order = ", ".join(f"{number} is {name}" for number, name in enumerate(names))
     lasting.append(
-        f"The model does not name its classes as the column {label.name!r} does. They were taken in ascending order: "
+        f"The model does not name its classes. Those of the column {label.name!r} were taken in ascending order: "
         f"{order}. Turn them round if they were numbered otherwise in training."
     )
     return names
+
+
+def _plain_class(name: str) -> str:
+    """One form for what is one class: 1, 1.0, yes and true; 0, 0.0, no and false."""
+    lower = name.strip().lower()
+    if lower in ("true", "yes", "false", "no"):
+        return str(int(lower in ("true", "yes")))
+    return lower.removesuffix(".0") if _WHOLE.fullmatch(lower) else name
 
 
 def _label_names(label: Column) -> tuple[str, ...]:
@@ -231,7 +276,8 @@ def _table(
         _feature(column, given, corrections.get(column.name, {}), warnings)
         for column, given in zip(columns, model.inputs, strict=True)
     )
-    _warn_about_columns(columns, data, taken | {row_id}, warnings)
+    label = _column(data, wanted.label) if wanted.label else None
+    _warn_about_columns(columns, data, taken | {row_id}, label, warnings)
     return features, replace(wanted, features=features, id=row_id, held_out=held_out)
 
 
@@ -335,6 +381,17 @@ def _plain(name: str) -> str:
 
 def _kind(column: Column, given: Input, corrected: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """The kind of a feature and its categories in the order of the codes that the model reads."""
+    kind, names = _kind_said(column, given, corrected)
+    if kind == "category" and len(names) < 2:
+        raise UserFacingError(
+            f"The column {column.name!r} cannot be read",
+            f"It is a category and holds {' and '.join(map(repr, names)) or 'nothing'} in every row",
+            "Name all its categories, or bring rows with others too",
+        )
+    return kind, names
+
+
+def _kind_said(column: Column, given: Input, corrected: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     names = tuple(corrected.get("categories", ()))
     kind = corrected.get("kind") or given.kind or column.kind
     if names and not corrected.get("kind"):
@@ -379,18 +436,22 @@ def _bounds(column: Column) -> tuple[float, float]:
     if column.lower is None or column.upper is None:
         return 0.0, 1.0
     low, high = column.lower, column.upper
-    if not max(abs(low), abs(high)) < _LARGEST:
-        raise UserFacingError(
-            f"The column {column.name!r} cannot be read",
-            f"It holds numbers as large as {max(abs(low), abs(high)):g}, with which nothing can be computed",
-            "Correct them, or write them in a larger unit",
-        )
+    if max(abs(low), abs(high)) >= _LARGEST:
+        raise _too_large(column)
     if not low < high:
         return low, low + max(1.0, abs(low))
     step = 10.0 ** floor(log10(high - low) - 1)
     if column.kind == "integer" or column.decimals == 0:
         step = max(1.0, step)
-    return _rounded(floor(low / step), step), _rounded(-floor(-high / step), step)
+    return min(low, _rounded(floor(low / step), step)), max(high, _rounded(-floor(-high / step), step))
+
+
+def _too_large(column: Column) -> UserFacingError:
+    return UserFacingError(
+        f"The column {column.name!r} cannot be read",
+        f"It holds numbers beyond {_LARGEST:g}, with which nothing can be computed",
+        "Correct them, or write them in a larger unit",
+    )
 
 
 def _rounded(count: int, step: float) -> float:
@@ -398,7 +459,9 @@ def _rounded(count: int, step: float) -> float:
     return float(f"{count * step:.12g}")
 
 
-def _warn_about_columns(columns: Sequence[Column], data: DataFacts, taken: set[str], warnings: list[str]) -> None:
+def _warn_about_columns(
+    columns: Sequence[Column], data: DataFacts, taken: set[str], label: Column | None, warnings: list[str]
+) -> None:
     used = {column.name for column in columns}
     left = [column.name for column in data.columns if column.name not in used | taken]
     if left:
@@ -406,8 +469,12 @@ def _warn_about_columns(columns: Sequence[Column], data: DataFacts, taken: set[s
     constant = [column.name for column in columns if column.distinct <= 1]
     if constant:
         warnings.append(f"These columns hold the same value in every row: {_listed(constant)}.")
+    if label is not None and (label.name in used or label.duplicate_of in used):
+        warnings.append(f"The true answer {label.name} is also what the model reads: it is given the answer.")
     for column in columns:
-        if column.duplicate_of:
+        if label is not None and column.duplicate_of == label.name:
+            warnings.append(f"The column {column.name} holds the true answer: the model is given it.")
+        elif column.duplicate_of:
             warnings.append(f"The column {column.name} holds the same values as {column.duplicate_of}.")
     missing = [f"{column.name} ({column.missing:,})" for column in columns if column.missing]
     if missing:

@@ -59,6 +59,9 @@ class About:
     outcome: str = ""
     unit: str = ""
     licence: str = ""
+    decimals: int | None = None
+    reference_size: int | None = None
+    reference_seed: int | None = None
     card: str = ""
 
 
@@ -142,12 +145,19 @@ def _toml(about: About, agreed: Agreed, model: dict[str, Any]) -> str:
     from tomli_w import dumps
 
     features = [f"[[feature]]\n{dumps(_feature(each))}" for each in agreed.proposal.features]
-    head = dumps({"subject": _about(about, agreed), "data": _data(agreed), **_shape(agreed)})
+    reference = {"size": about.reference_size, "seed": about.reference_seed}
+    reference = {name: value for name, value in reference.items() if value is not None}
+    head = dumps(
+        {"subject": _about(about, agreed), "data": _data(agreed)}
+        | ({"reference": reference} if reference else {})
+        | _shape(agreed)
+    )
     return "\n".join([head, *features, dumps({"model": [model]})])
 
 
 def _about(about: About, agreed: Agreed) -> dict[str, Any]:
-    own = {name: value for name, value in vars(about).items() if name != "card" and value not in ("", None, ())}
+    elsewhere = ("card", "reference_size", "reference_seed")
+    own = {name: value for name, value in vars(about).items() if name not in elsewhere and value not in ("", None, ())}
     proposal = agreed.proposal
     own |= {"modality": proposal.modality, "example": about.example or agreed.extracted.row_ids[0]}
     if proposal.classes:

@@ -186,6 +186,25 @@ def _read_toml(folder: Path) -> dict[str, Any]:
     return _take(tables, "subject.toml", _TABLES, _OPTIONAL_TABLES)
 
 
+def corrections(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """A subject.toml in which everything may be left out, its keys and types checked. A single [model] is taken too."""
+    tables = dict(tables)
+    if isinstance(tables.get("model"), dict):
+        tables["model"] = [tables["model"]]
+    _take(tables, "subject.toml", {}, {**_TABLES, **_OPTIONAL_TABLES})
+    about = _take(tables.get("subject", {}), "[subject]", {}, {**_SUBJECT, **_OPTIONAL_SUBJECT})
+    for key in ("classes", "verdicts"):
+        _names(about.get(key, []), f"[subject] {key}")
+    _take(tables.get("data", {}), "[data]", {}, dict.fromkeys(("file", "id", "label", "held_out", "text"), str))
+    _take(tables.get("reference", {}), "[reference]", {}, {"size": int, "seed": int})
+    for number, each in enumerate(tables.get("feature", []), 1):
+        known = _take(each, f"[[feature]] number {number}", {"name": str}, _FEATURE)
+        _names(known.get("categories", []), f"The feature {known['name']}: categories")
+    for each in tables.get("model", []):
+        _take(each, "[[model]]", {}, {**_MODEL, **_OPTIONAL_MODEL})
+    return tables
+
+
 def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -81,19 +81,19 @@ def _together(ctx: Bench, model: bring.Upload, data: bring.Upload) -> None:
     """What the two files make: how they fit, what is to be known first, and where it is saved."""
     st.header("Do they fit together?", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        answer = bring.target(model.facts, data.facts)
-        said = bring.corrections(model.facts, data.facts)
+        answer = bring.target(model, data)
+        said = bring.corrections(model, data, answer)
     try:
         brought, proposal = bring.fit(model, data, answer, said)
     except UserFacingError as error:
         problems.show(error)
-        bring.table(model.facts, data.facts, None)
+        bring.table(model, data, None, [each["name"] for each in said.get("feature", [])])
         return
     found = bring.ready(model, brought, proposal)
     _preflight(found.preflight, answer)
     if proposal.features:
         st.header("The columns, as they will be read", anchor=False)
-        bring.table(model.facts, data.facts, proposal)
+        bring.table(model, data, proposal)
     st.header("Save it and see its decisions explained", anchor=False)
     _save(ctx, found, data.name)
 

@@ -2,6 +2,7 @@
 
 from attacks import ATTACKS
 from core.facts import DataFacts, ModelFacts
+from engine.intake import SEED
 from engine.preflight import Preflight
 from engine.shelf import Shelved
 from explainers import EXPLAINERS
@@ -77,7 +78,8 @@ def score_sentence(found: Preflight, target: str) -> str:
     """How well the model does on the rows that were tried."""
     if found.score is None:
         return "There are no true answers to compare with, so that it has no score."
-    rows = f"{found.scored:,} rows" if found.scored == found.rows else f"{found.scored:,} rows drawn with seed 7"
+    drawn = f" drawn with seed {SEED}" if found.tried < found.rows else ""
+    rows = f"{found.scored:,} rows{drawn}"
     if not found.decided:
         return f"R² of its answers for {target} is {found.score:.3f} over {rows}."
     return f"It is right about {target} in {found.score:.1%} of {rows}."

@@ -195,3 +195,37 @@ def test_files_are_bounded_before_they_are_read(check, monkeypatch: pytest.Monke
     refused(check(*tumours()), "The model file is too large. It has")
     monkeypatch.setenv("ASSAY_MAX_MODEL", "a lot")
     refused(check(*tumours()), "The setting ASSAY_MAX_MODEL cannot be used")
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("[model.settings]\ndivide = 255\n", ""),
+        ("[[feature]]\nmutable = false\n", "has no 'name'"),
+        ('[[feature]]\nname = "mean_radius"\nmutabel = false\n', "'mutabel' that means nothing"),
+        ('subject = "x"\n', "wrong type of value for 'subject'"),
+        ("[subject]\nclasses = 5\n", "wrong type of value for 'classes'"),
+        ('[features]\nname = "mean_radius"\n', "'features' that means nothing"),
+    ],
+)
+def test_corrections_are_checked_and_nothing_in_them_is_lost(check, place: Path, said: str, sentence: str) -> None:
+    (place / "said.toml").write_text(said)
+    answer = check(*tumours("--subject", place / "said.toml"))
+    if sentence:
+        refused(answer, sentence)
+    else:
+        assert answer[0] == 0
+
+
+def test_the_score_is_at_the_cut_off(check, place: Path) -> None:
+    scores = {}
+    for cutoff in (0.01, 0.5):
+        (place / "said.toml").write_text(f"[subject]\ncutoff = {cutoff}\n")
+        scores[cutoff] = json.loads(check(*tumours("--subject", place / "said.toml"))[1])["score"]
+    assert scores[0.01] < scores[0.5]
+
+
+def test_a_subject_that_could_not_be_opened_is_not_left_behind(check, place: Path) -> None:
+    (place / "said.toml").write_text("[subject]\ncutoff = 7\n")
+    refused(check(*tumours("--subject", place / "said.toml", "--save", place / "mine")), "cutoff does not apply")
+    assert not (place / "mine").exists()

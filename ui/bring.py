@@ -5,7 +5,7 @@ Everything stays with the person who brought it until it is saved as a subject.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from core.nouns import Feature
 from engine.intake import Agreed, Brought, Cancelled, Progress, Tried, agree, look_at_data, look_at_model
 from engine.limits import limits
 from engine.preflight import Preflight, examine
-from engine.proposal import SETTINGS, Proposal, propose
+from engine.proposal import SETTINGS, Proposal, open_columns, propose
 from reports.words import capital
 from ui import waiting
 from ui.problems import literal
@@ -108,67 +108,82 @@ def _once(slot: str, key: str, work: Callable[[Progress, Cancelled], Any], what:
     return found
 
 
-def target(model: ModelFacts, data: DataFacts) -> str:
+def scope(model: Upload, data: Upload) -> str:
+    """What is chosen for two files is theirs alone."""
+    return f"{model.digest[:12]}-{data.digest[:12]}"
+
+
+def target(model: Upload, data: Upload) -> str:
     """The column with the true answer, as the person chooses it."""
-    names = [column.name for column in data.columns]
-    inputs = {each.name for each in model.inputs}
+    names = [column.name for column in data.facts.columns]
+    inputs = {each.name for each in model.facts.inputs}
     left = [name for name in names if name not in inputs]
     likely = [name for name in left if name.lower() in _LIKELY] or (left[-1:] if all(inputs) else names[-1:])
     choices = ["", *names]
-    start = choices.index(likely[0]) if likely else 0
     return st.selectbox(
         "Column with the true answer",
         choices,
-        index=start,
+        index=choices.index(likely[0]) if likely else 0,
         format_func=lambda name: name or "none",
-        key=f"bring-target-{data.digest[:12]}",
+        key=f"bring-target-{scope(model, data)}",
         help="What really was the case in each row, by which the model's decisions are judged.",
     )
 
 
-def corrections(model: ModelFacts, data: DataFacts) -> dict[str, Any]:
+def corrections(model: Upload, data: Upload, answer: str) -> dict[str, Any]:
     """What the person says of roles, readings and columns, in the form of a subject.toml."""
-    said: dict[str, Any] = dict(st.session_state.get(_SAID, {}).get(data.digest, {}))
-    told = _reading(model)
-    if told:
-        said["model"] = [told]
-    order = _order(model, data)
-    if order and "feature" not in said:
-        said["feature"] = [{"name": name} for name in order]
+    key = scope(model, data)
+    said: dict[str, Any] = dict(st.session_state.get(_SAID, {}).get(key, {}))
+    said |= _reading(model.facts, data.facts, answer, key)
+    order = _order(model.facts, data.facts, answer, key)
+    if order:
+        details = {each["name"]: each for each in said.get("feature", [])}
+        said["feature"] = [details.get(name, {"name": name}) for name in order]
     return said
 
 
-def _reading(model: ModelFacts) -> dict[str, Any]:
-    """How the model is read, where its file leaves that open."""
+def _reading(model: ModelFacts, data: DataFacts, answer: str, key: str) -> dict[str, Any]:
+    """How the model is read, where its file leaves that open: its scale, settings, and the order of its classes."""
     told: dict[str, Any] = {}
-    if not model.ask and len(model.outputs) < 2:
-        return told
+    label = next((column for column in data.columns if column.name == answer), None)
     with st.popover("How the model is read", icon=":material/tune:"):
         if len(model.outputs) > 1:
-            output = st.selectbox("Scale of its outputs", model.outputs, key="bring-output", help=f"{model.told_by}.")
+            output = st.selectbox(
+                "Scale of its outputs", model.outputs, key=f"bring-output-{key}", help=f"{model.told_by}."
+            )
             if output != model.outputs[0]:
                 told["output"] = output
         for name, values in model.ask.items():
             usual = "as the labels tell"
-            choice = st.selectbox(capital(SETTINGS.get(name, name)), [usual, *values], key=f"bring-setting-{name}")
+            choice = st.selectbox(
+                capital(SETTINGS.get(name, name)), [usual, *values], key=f"bring-setting-{name}-{key}"
+            )
             if choice != usual:
                 told.setdefault("settings", {})[name] = choice
-    return told
+        classes = st.multiselect(
+            "Classes, in the order of the model's outputs",
+            label.categories if label else (),
+            key=f"bring-classes-{answer}-{key}",
+            placeholder="As told from the files",
+            help="Name all of them, where what is said below has them in another order than in training.",
+        )
+    return ({"model": [told]} if told else {}) | ({"subject": {"classes": classes}} if classes else {})
 
 
-def _order(model: ModelFacts, data: DataFacts) -> list[str]:
-    """The columns in the order of inputs that have no names; empty where the model names them."""
-    if model.modality != "table" or all(each.name for each in model.inputs):
+def _order(model: ModelFacts, data: DataFacts, answer: str, key: str) -> list[str]:
+    """The columns in the order of inputs that have no names, where the person says one; else empty."""
+    if model.modality != "table" or data.shape or all(each.name for each in model.inputs):
         return []
-    names = [column.name for column in data.columns]
-    taken = {st.session_state.get(f"bring-target-{data.digest[:12]}")}
-    return st.multiselect(
+    able = open_columns(model, data, answer)
+    usual = able if len(able) == len(model.inputs) else []
+    chosen = st.multiselect(
         f"Columns that the model reads, in the order of training ({len(model.inputs)})",
-        names,
-        default=[name for name in names if name not in taken][: len(model.inputs)],
-        key=f"bring-order-{data.digest[:12]}",
+        [column.name for column in data.columns if column.name != answer],
+        default=usual,
+        key=f"bring-order-{answer}-{key}",
         help="The model's file does not name its inputs, so that only their order tells which is which.",
     )
+    return [] if chosen == usual else chosen
 
 
 def forget() -> None:
@@ -177,17 +192,15 @@ def forget() -> None:
         st.session_state.pop(name, None)
 
 
-def _order_said(data: DataFacts) -> list[str]:
-    return list(st.session_state.get(f"bring-order-{data.digest[:12]}", ()))
-
-
-def table(model: ModelFacts, data: DataFacts, proposal: Proposal | None) -> None:
+def table(model: Upload, data: Upload, proposal: Proposal | None, order: Sequence[str] = ()) -> None:
     """The columns as they will be read, to be corrected; without a proposal, as the data alone say."""
-    rows = [_line(each) for each in proposal.features] if proposal else _guesses(model, data)
+    key = scope(model, data)
+    names = [each.name for each in model.facts.inputs if each.name] or order
+    rows = [_line(each) for each in proposal.features] if proposal else _guesses(data.facts, names)
     if not rows:
         return
-    said = st.session_state.get(_SAID, {}).get(data.digest, {})
-    version = hashlib.sha256(json.dumps([rows, said], default=str).encode()).hexdigest()[:12]
+    said = st.session_state.get(_SAID, {}).get(key, {})
+    version = hashlib.sha256(json.dumps([rows, said, key], default=str).encode()).hexdigest()[:12]
     edited = st.data_editor(
         rows,
         key=f"bring-table-{version}",
@@ -200,7 +213,7 @@ def table(model: ModelFacts, data: DataFacts, proposal: Proposal | None) -> None
     changed = edited != rows or proposal is None
     if st.button("Check again with these corrections", disabled=not changed, key=f"bring-apply-{version}"):
         wanted = dict(said) | {"feature": [_correction(line) for line in edited]}
-        st.session_state.setdefault(_SAID, {})[data.digest] = wanted
+        st.session_state.setdefault(_SAID, {})[key] = wanted
         st.rerun()
 
 
@@ -222,9 +235,8 @@ def _line(feature: Feature) -> dict[str, Any]:
     }
 
 
-def _guesses(model: ModelFacts, data: DataFacts) -> list[dict[str, Any]]:
-    """The model's columns as far as they are there, in its order."""
-    wanted = [each.name for each in model.inputs if each.name] or _order_said(data)
+def _guesses(data: DataFacts, names: Sequence[str]) -> list[dict[str, Any]]:
+    """These columns as far as they are there."""
     columns = {column.name: column for column in data.columns}
     return [
         _line(
@@ -237,7 +249,7 @@ def _guesses(model: ModelFacts, data: DataFacts) -> list[dict[str, Any]]:
                 missing=column.missing > 0,
             )
         )
-        for column in (columns[name] for name in wanted if name in columns)
+        for column in (columns[name] for name in names if name in columns)
     ]
 
 

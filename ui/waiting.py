@@ -1,16 +1,18 @@
 """Waiting for answers: the shape of what comes, how far it is, how long it may take, and a way out."""
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from concurrent.futures import wait
+from typing import TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
-from core.errors import UserFacingError
 from core.results import Result
 from engine.engine import Cancelled, Engine, Job, Question
+from engine.oneshot import in_background
 
 T = TypeVar("T")
 Progress = Callable[[float], None]
@@ -82,55 +84,26 @@ def work(key: str, run: Callable[[Progress, Callable[[], bool]], T], what: str) 
     if key in _cancelled():
         st.button("Start again", key=f"again-{key}", on_click=_cancelled().discard, args=(key,))
         raise Cancelled
-    hand = _Hand(run)
+    share, stopped = [0.0], threading.Event()
+    future = in_background(lambda: run(functools.partial(share.__setitem__, 0), stopped.is_set))
     place = st.empty()
     with place.container(key=f"waiting-{key[-12:]}"):
         bar = st.progress(0.0, text=what)
         st.button("Cancel", key=f"cancel-{key}", on_click=_cancelled().add, args=(key,))
         st.skeleton(height=120)
     try:
-        while not hand.done.wait(0.2):
-            bar.progress(hand.share, text=what)
+        while not wait([future], timeout=0.2).done:
+            bar.progress(min(1.0, share[0]), text=what)
     except StopException:  # the person has left, or called it off
-        hand.stopped = True
+        stopped.set()
         raise
     place.empty()
-    return hand.result()
+    return future.result()
 
 
 def was_cancelled(key: str) -> bool:
     """Whether this person called that work off."""
     return key in _cancelled()
-
-
-class _Hand(Generic[T]):
-    """Work in a thread of its own, so that the page can go on being drawn."""
-
-    def __init__(self, run: Callable[[Progress, Callable[[], bool]], T]) -> None:
-        self.done = threading.Event()
-        self.share = 0.0
-        self.stopped = False
-        self._run = run
-        self._result: T | None = None
-        self._error: UserFacingError | None = None
-        threading.Thread(target=self._work, daemon=True).start()
-
-    def result(self) -> T:
-        """What came out, or the sentence that says why nothing did."""
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-    def _work(self) -> None:
-        try:
-            self._result = self._run(self._progress, lambda: self.stopped)
-        except UserFacingError as error:
-            self._error = error
-        finally:
-            self.done.set()
-
-    def _progress(self, share: float) -> None:
-        self.share = min(1.0, share)
 
 
 def _call_off(engine: Engine, jobs: Sequence[Job]) -> None:
