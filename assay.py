@@ -248,4 +248,6 @@ def _fail(sentence: str, status: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # libraries' threads do not always end in order, and everything is written by now

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from attacks import ATTACKS
+from core.measures import confusion
 from core.nouns import ModelSpec
 from core.scores import decide
 from engine.intake import Agreed, Brought, Tried, spec_of
 from explainers import EXPLAINERS
 
 SHOWN = 50
+_ENOUGH = 10  # rows from which on a score says something about the order of classes
 _SCALES = {
     "margin": "log-odds of the second class",
     "logit": "one number a class before softmax",
@@ -89,8 +91,16 @@ def _suspicions(
         )
     if spec.task == "regression":
         return found + (["The model predicts worse than the mean of the true answers would."] if score < 0 else [])
+    if len(np.unique(labels)) == 1:
+        return found
     most = np.bincount(labels).max() / len(labels)
-    if len(spec.classes) == 2 and 1 - score > max(score, 0.6):
+    swapped, order = _best_order(spec, outputs, labels, cutoff)
+    if len(spec.classes) > 2 and len(labels) >= _ENOUGH and swapped > score + 0.2:
+        found.append(
+            f"The model is right in {score:.0%} of these rows and would be in {swapped:.0%} with its classes in the "
+            f"order {', '.join(order)}: their order may be wrong."
+        )
+    if len(spec.classes) == 2 and len(labels) >= _ENOUGH and 1 - score > max(score, 0.6):
         found.append(
             f"The model is right in {score:.0%} of these rows and would be in {1 - score:.0%} with its classes turned "
             "round: their order may be wrong."
@@ -100,6 +110,19 @@ def _suspicions(
     if len(np.unique(decide(outputs, spec, cutoff))) == 1:
         found.append("The model decides all of these rows alike.")
     return found
+
+
+def _best_order(
+    spec: ModelSpec, outputs: np.ndarray, labels: np.ndarray, cutoff: float | None
+) -> tuple[float, list[str]]:
+    """The share that would be right if each output meant the class that it decides most often, and that order; 0 where
+    two outputs would mean the same.
+    """
+    counts = confusion(labels, decide(outputs, spec, cutoff), len(spec.classes))
+    meant = counts.argmax(axis=0)
+    if len(set(meant.tolist())) < len(meant):
+        return 0.0, []
+    return float(counts[meant, np.arange(len(meant))].sum() / len(labels)), [spec.classes[each] for each in meant]
 
 
 def _decided(spec: ModelSpec, outputs: np.ndarray, cutoff: float | None) -> dict[str, int]:

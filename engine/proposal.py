@@ -216,17 +216,16 @@ def _classes(
     order = ", ".join(f"{number} is {name}" for number, name in enumerate(names))
     lasting.append(
         f"The model does not name its classes. Those of the column {label.name!r} were taken in ascending order: "
-        f"{order}. Turn them round if they were numbered otherwise in training."
+        f"{order}. Name them in another order if they were numbered otherwise in training."
     )
     return names
 
 
 def _plain_class(name: str) -> str:
-    """One form for what is one class: 1, 1.0, yes and true; 0, 0.0, no and false."""
-    lower = name.strip().lower()
-    if lower in ("true", "yes", "false", "no"):
-        return str(int(lower in ("true", "yes")))
-    return lower.removesuffix(".0") if _WHOLE.fullmatch(lower) else name
+    """One form for what the rows' reader takes for one class: 1, 1.0 and true; 0, 0.0 and false."""
+    if name.lower() in ("true", "false"):
+        return str(int(name.lower() == "true"))
+    return name.removesuffix(".0") if _WHOLE.fullmatch(name) else name
 
 
 def _label_names(label: Column) -> tuple[str, ...]:
@@ -328,7 +327,7 @@ def _matched(
             "The columns cannot be matched to the model's inputs",
             f"The model names none of its {len(wanted)} inputs, and {len(columns)} columns are left for them: "
             f"{_listed(column.name for column in columns)}",
-            "Choose the columns that the model was trained on, in the same order",
+            "Choose those that it was trained on, in that order: on the page, or as [[feature]] in a subject.toml",
         )
     if not named:
         warnings.append(
@@ -339,11 +338,18 @@ def _matched(
 
 
 def _not_there(missing: Sequence[str], data: DataFacts) -> UserFacingError:
+    like = {_letters(column.name): column.name for column in data.columns}
+    near = [f"{like[_letters(name)]!r} looks like {name!r}" for name in missing if _letters(name) in like]
     return UserFacingError(
         f"The data has no column {_listed(map(repr, missing))}",
         f"The model reads it by this name, and the columns are: {_listed(column.name for column in data.columns)}",
-        "Add it, or rename the column that holds it",
+        f"Rename the column: {_listed(near)}" if near else "Add it, or rename the column that holds it",
     )
+
+
+def _letters(name: str) -> str:
+    """A name without its case and without what is neither letter nor digit."""
+    return "".join(char for char in name.lower() if char.isalnum())
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -411,7 +417,8 @@ def _kind_said(column: Column, given: Input, corrected: Mapping[str, Any]) -> tu
     if given.categories:
         return kind, given.categories
     if given.kind == "category":  # the model reads names, not codes: their order does not matter
-        return (column.kind, ()) if column.kind in ("boolean", "integer") else (kind, _names(column))
+        many = column.kind == "integer" and not column.categories
+        return (column.kind, ()) if column.kind == "boolean" or many else (kind, _names(column))
     raise UserFacingError(
         f"The column {column.name!r} cannot be read",
         f"It holds names such as {_listed(map(repr, column.examples[:3]))}, the model reads codes, and its file does "

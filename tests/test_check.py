@@ -229,3 +229,18 @@ def test_a_subject_that_could_not_be_opened_is_not_left_behind(check, place: Pat
     (place / "said.toml").write_text("[subject]\ncutoff = 7\n")
     refused(check(*tumours("--subject", place / "said.toml", "--save", place / "mine")), "cutoff does not apply")
     assert not (place / "mine").exists()
+
+
+def test_three_classes_in_another_order_are_noticed(check, place: Path) -> None:
+    import xgboost
+
+    rows = np.random.default_rng(0).normal(size=(300, 3)).round(3)
+    frame = pd.DataFrame(rows, columns=["a", "b", "c"])
+    codes = np.digitize(frame["a"], [-0.4, 0.4])
+    xgboost.XGBClassifier(n_estimators=10, max_depth=3).fit(frame, codes).save_model(place / "m.json")
+    frame.assign(y=np.array(["low", "medium", "high"])[codes]).to_csv("data.csv", index=False)
+    said = json.loads(check("--model", place / "m.json", "--data", "data.csv", "--target", "y")[1])
+    assert any("with its classes in the order low, medium, high" in each for each in said["warnings"])
+    (place / "said.toml").write_text('[subject]\nclasses = ["low", "medium", "high"]\n')
+    again = check("--model", place / "m.json", "--data", "data.csv", "--target", "y", "--subject", place / "said.toml")
+    assert json.loads(again[1])["score"] > 0.9
