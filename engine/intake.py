@@ -21,7 +21,7 @@ from core.scores import decide
 from data_files import FORMATS as DATA_FORMATS
 from engine import wire
 from engine.limits import check_size, limits
-from engine.oneshot import run_task
+from engine.oneshot import distrust, run_task
 from engine.proposal import SETTINGS, Proposal, Reading
 from engine.subject_files import About, Agreed, Tokens, write_subject
 from engine.subjects import MAX_CELLS, SAMPLE_NAMES
@@ -232,11 +232,7 @@ def _trusted() -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        raise UserFacingError(
-            "The file was put aside",
-            "The process that read it sent something else than was asked",
-            "Do not trust this file; export it again",
-        ) from error
+        raise distrust() from error
 
 
 def _check_finite(outputs: np.ndarray) -> None:

@@ -61,7 +61,7 @@ def run_task(
             raise _epitaph(worker.why_ended(), watch.cancelled, seconds if deadline.passed else None) from None
         except (ValueError, struct.error) as error:
             _log.exception("%s: the worker's answer made no sense", name)
-            raise _distrust() from error
+            raise distrust() from error
         finally:
             worker.end()
 
@@ -156,7 +156,8 @@ def _defect() -> UserFacingError:
     )
 
 
-def _distrust() -> UserFacingError:
+def distrust() -> UserFacingError:
+    """The sentence for an answer that makes no sense."""
     return UserFacingError(
         "The file was put aside",
         "The process that read it sent something else than was asked",
