@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8501
 
-.PHONY: run test bench lint setup dev system browser clean
+.PHONY: run test bench lint setup dev system browser hosted clean
 
 run: setup
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
-test: dev browser
+test: dev hosted
 	$(BIN)/python -m pytest tests --ignore=tests/browser -n 2
 	$(BIN)/python -m pytest tests/browser
 
@@ -47,6 +47,14 @@ system:
 browser:
 	@sh tools/need.sh "command -v chromium" chromium
 	@sh tools/need.sh "command -v pdftoppm" poppler-utils
+
+# Tests of the hosted product start their own PostgreSQL, nginx, Caddy and OpenID provider.
+hosted: browser
+	@sh tools/need.sh "ls /usr/lib/postgresql/*/bin/initdb" postgresql
+	@sh tools/need.sh "command -v nginx || ls /usr/sbin/nginx" nginx
+	@sh tools/need.sh "command -v caddy" caddy
+	@sh tools/need.sh "command -v npm" npm
+	npm ci --silent --no-audit --no-fund --prefix tests/providers
 
 clean:
 	rm -rf .venv .assay

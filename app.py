@@ -1,21 +1,36 @@
 """The web door: `streamlit run app.py` (or `uvicorn app:app`).
 
 The main script lies in `ui/`, away from `pages/`, so that no page's file is ever a door of its own.
+Without ASSAY_CONFIG nobody signs in, and the app answers at this machine only.
 """
 
 import contextlib
+import logging
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 from starlette.middleware import Middleware
+from streamlit import config
 from streamlit.web.server.starlette import App
 
 import pages
+from access import retention
+from access.people import LOCAL
+from access.settings import CALLBACK, Settings, check_start, settings
+from access.telemetry import telemetry
+from core.errors import UserFacingError
+from engine.shelf import adopt
+from storage.stores import stores
+from ui.headers import Headers
+from ui.loopback import Loopback
 from ui.root import Root
 from ui.startup import ask_ahead
-from ui.state import the_engine
+from ui.state import the_desk, the_engine, the_log
 
+_log = logging.getLogger("assay")
 FIRST_PAGE = 4.0  # seconds that the first page's browser has the processors to itself
 
 
@@ -24,13 +39,18 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
     """The first worker starts before anybody asks; all end with the app."""
     the_engine().warm(1)
     threading.Thread(target=_prepare, daemon=True).start()
+    closing = threading.Event()
+    threading.Thread(target=_keep_house, args=(closing,), daemon=True).start()
     yield
+    closing.set()
     the_engine().close()
+    telemetry().close()
 
 
 def _prepare() -> None:
     """Gets the landing page ready while the browser is still loading, and what comes after it once that is drawn."""
-    ask_ahead(the_engine())
+    if RULES is None:
+        ask_ahead(the_desk(LOCAL))
     from ui import charts  # plotly is not to hold up the server's start
 
     pages.screens()
@@ -39,4 +59,66 @@ def _prepare() -> None:
     the_engine().warm()
 
 
-app = App("ui/main.py", lifespan=lifespan, middleware=[Middleware(Root)])
+def _keep_house(closing: threading.Event) -> None:
+    """Takes over what version 0.2 kept in the clear; then, every hour, removes what is kept no longer."""
+    with _told():
+        adopt()
+    while not closing.wait(retention.EVERY):
+        with _told():
+            retention.sweep(stores(), the_log(), settings())
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What cannot be done now goes to the process's log and is tried again the next time."""
+    try:
+        yield
+    except UserFacingError as error:
+        _log.warning("%s", error)
+
+
+def _rules() -> Settings | None:
+    """The settings of a hosted Assay. Ends the process, with one sentence, where it must not run like this."""
+    try:
+        rules = settings()
+        check_start(
+            rules, config.get_option("server.address") or "", bool(config.get_option("server.trustedUserHeaders"))
+        )
+        if rules is not None:
+            _check_root(rules)
+            config.set_option("server.cookieSecret", rules.cookie_secret)
+    except UserFacingError as error:
+        sys.exit(str(error))
+    return rules
+
+
+def _check_root(rules: Settings) -> None:
+    """The door knows addresses from the root of a host only."""
+    if config.get_option("server.baseUrlPath") or urlsplit(rules.redirect_uri).path != CALLBACK:
+        raise UserFacingError(
+            "Assay does not run like this",
+            "server.baseUrlPath or redirect_uri puts it below a path, and with sign-in it needs a whole host",
+            f"Leave server.baseUrlPath out, and let redirect_uri be the host's address and {CALLBACK}",
+        )
+
+
+def _middleware(rules: Settings | None) -> list[Middleware]:
+    """What every request passes, outermost first."""
+    if rules is None:
+        return [Middleware(Headers), Middleware(Loopback), Middleware(Root)]
+    from ui.door import Door  # only where people sign in: its libraries would hold up the start
+
+    return [
+        Middleware(Headers, origin=rules.origin),
+        Middleware(Door, start=rules, log=the_log),
+        Middleware(Root, hosted=True),
+    ]
+
+
+RULES = _rules()
+app = App(
+    "ui/main.py",
+    lifespan=lifespan,
+    middleware=_middleware(RULES),
+    secrets={"auth": RULES.streamlit_auth()} if RULES else None,
+)

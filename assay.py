@@ -12,9 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from access.desk import Desk
+from access.log import Log
+from access.people import LOCAL
 from attacks import attack
 from attacks.base import Attack
-from command import contract
+from command import contract, keys, log, verify
 from command.bar import bar
 from command.check import check
 from command.flags import parser
@@ -42,16 +45,20 @@ from reports.gather import gather
 from reports.pdf import build
 from storage.files import write_whole
 from storage.home import home
+from storage.stores import stores
 
 _SLICE = re.compile(r"(-?\d+)?:(-?\d+)?")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns the exit status: 0 done, 2 refused with one line, 130 called off."""
+    """Runs one command.
+
+    Returns the exit status: 0 done, 1 what was checked is not whole, 2 refused with one line, 130 called off.
+    """
     logging.raiseExceptions = False
     try:
         args = parser().parse_args(arguments)
-        _COMMANDS[args.command](args)
+        status = _COMMANDS[args.command](args)
         sys.stdout.flush()
     except UserFacingError as error:
         return _fail(str(error), 2)
@@ -60,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    return 0
+    return status or 0
 
 
 # --- the commands -----------------------------------------------------------------------------------------------
@@ -76,11 +83,11 @@ def _explain(args: argparse.Namespace) -> None:
     rows = _positions(subject, args.rows)
     reference = _reference(args, subject, model.spec)
     method.check(model.spec, Target(0, method.scales(model.spec)[0]))
-    with _engine() as engine:
-        target = _target(engine, subject, model, rows[0], args.target, method, "long")
+    with _desk() as desk:
+        target = _target(desk, subject, model, rows[0], args.target, method, "long")
         query = explain_query(subject, model, rows, target, reference, args.seed)
         with bar(method.title) as progress:
-            found = engine.ask(Question(model, method, query, "long"), progress)
+            found = desk.ask(Question(model, method, query, "long"), progress)
     _deliver(contract.explained(subject, model, found, method.needs_reference), args.out)
 
 
@@ -88,8 +95,8 @@ def _attack(args: argparse.Namespace) -> None:
     method = attack(args.attack, **_options([f"norm={args.norm}", f"size={args.eps}", *args.option]))
     subject, model = _subject(args)
     query = attack_query(subject, model, _positions(subject, args.rows), args.seed)
-    with _engine() as engine, bar(method.title) as progress:
-        found = engine.ask(Question(model, method, query, "long"), progress)
+    with _desk() as desk, bar(method.title) as progress:
+        found = desk.ask(Question(model, method, query, "long"), progress)
     _deliver(contract.attacked(subject, model, found), args.out)
 
 
@@ -100,10 +107,10 @@ def _report(args: argparse.Namespace) -> None:
     explainers = tuple(kind() for kind in default_pair(model.spec))
     sections = args.sections or tuple(each for each in SECTIONS if each != "attack" or attacks_for(model.spec))
     method = _attack_shown(args, model.spec) if "attack" in sections else None
-    with _engine() as engine:
-        target = _target(engine, subject, model, row, args.target, explainers[0], "quick")
+    with _desk() as desk:
+        target = _target(desk, subject, model, row, args.target, explainers[0], "quick")
         with bar("Report") as progress:
-            case = gather(engine, subject, model, row, target, reference, explainers, method, sections, progress)
+            case = gather(desk, subject, model, row, target, reference, explainers, method, sections, progress)
     _write(args.out, build(case))
 
 
@@ -127,7 +134,16 @@ def _check(args: argparse.Namespace) -> None:
     _deliver(check(args), args.out)
 
 
-_COMMANDS = {"list": _list, "check": _check, "explain": _explain, "attack": _attack, "report": _report}
+_COMMANDS = {
+    "list": _list,
+    "check": _check,
+    "explain": _explain,
+    "attack": _attack,
+    "report": _report,
+    "verify": verify.run,
+    "log": log.run,
+    "keys": keys.run,
+}
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------------
@@ -170,7 +186,7 @@ def _positions(subject: Subject, text: str) -> list[int]:
 
 
 def _target(
-    engine: Engine, subject: Subject, model: ModelFile, row: int, name: str | None, method: Explainer, lane: Lane
+    desk: Desk, subject: Subject, model: ModelFile, row: int, name: str | None, method: Explainer, lane: Lane
 ) -> Target:
     """The class called `name`; where none is named, the one that the page shows first for this row."""
     spec = model.spec
@@ -179,7 +195,7 @@ def _target(
         return Target(spec.class_index(name), scale)
     if len(spec.classes) <= 2:
         return Target(max(len(spec.classes) - 1, 0), scale)
-    found = engine.ask(Question(model, Predict(), prediction_query(subject, model, [row]), lane))
+    found = desk.ask(Question(model, Predict(), prediction_query(subject, model, [row]), lane))
     return Target(default_class(subject, model, found.outputs), scale)
 
 
@@ -196,12 +212,12 @@ def _options(pairs: Sequence[str]) -> dict[str, str]:
 
 
 @contextmanager
-def _engine() -> Iterator[Engine]:
-    """The engine; its workers end with the command."""
+def _desk() -> Iterator[Desk]:
+    """The desk of whoever runs the command; the engine's workers end with it."""
     _open_log()
-    engine = Engine(home())
+    engine, opened = Engine.open(), stores()
     try:
-        yield engine
+        yield Desk(LOCAL, engine, opened, Log(opened.database, opened.vault))
     finally:
         engine.close()
 
@@ -216,8 +232,8 @@ def _open_log() -> None:
             f"{home()} cannot be made a folder ({error.strerror})",
             "Name another one in ASSAY_HOME",
         ) from error
-    log = logging.FileHandler(home() / "assay.log", delay=True)
-    logging.basicConfig(handlers=[log], format="%(asctime)s %(message)s")
+    place = logging.FileHandler(home() / "assay.log", delay=True)
+    logging.basicConfig(handlers=[place], format="%(asctime)s %(message)s")
 
 
 # --- what comes out --------------------------------------------------------------------------------------------------

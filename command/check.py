@@ -11,7 +11,7 @@ from typing import Any
 
 from command.contract import Contract, checked
 from core.errors import UserFacingError
-from engine.intake import Brought, agree, look_at_data, look_at_model, save, scratch, suggested_name
+from engine.intake import Brought, agree, draft, look_at_data, look_at_model, save, suggested_name
 from engine.limits import check_size
 from engine.preflight import examine
 from engine.proposal import propose
@@ -23,7 +23,7 @@ _SAID = {each.name for each in fields(About)} - {"card"}
 
 
 def check(args: argparse.Namespace) -> Contract:
-    """What model and data are, tried together. With `args.out` the subject's folder is written as well."""
+    """What model and data are, tried together. With `args.save` the subject's folder is written as well."""
     said = _corrections(args.subject)
     model_file = _read(args.model, "model")
     data_file = _read(args.data, "data")
@@ -32,10 +32,9 @@ def check(args: argparse.Namespace) -> Contract:
     found = examine(brought, agreed, tried, said.get("subject", {}).get("cutoff"))
     about = _about(args, said, {"summary": found.summary, "limits": found.limits, "outcome": agreed.proposal.outcome})
     if args.save is not None:
-        subject = load_subject(str(save(brought, agreed, about, args.save)))
+        subject = load_subject(save(brought, agreed, about, args.save))
     else:
-        with scratch() as folder:
-            subject = load_subject(str(save(brought, agreed, about, Path(folder) / about.name)))
+        subject = draft(brought, agreed, about)
     return checked(subject, brought, found)
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
+from command import keys, log, verify
 from command.formats import FORMATS
 from core.errors import UserFacingError
 from reports.case import SECTIONS
@@ -78,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
         help=f"what goes in, of {','.join(SECTIONS)} (all that there are for the model; without attack none is run)",
     )
     _out(command, (".pdf",), required=True)
+    for module in (verify, log, keys):
+        module.add_to(commands)
     return door
 
 

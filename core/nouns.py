@@ -42,7 +42,8 @@ class Feature:
 
     A category is stored as its index in `categories`; a boolean as 0 or 1; missing as NaN.
     `mutable` and `direction` bound what an attack or a what-if may change; `group` names the family
-    that is ranked together; `protected` marks what a decision may not rest on.
+    that is ranked together; `protected` marks what a decision may not rest on. `hidden` says that whoever looks now
+    may not see its values; it is about them, not about the feature, so it counts in no comparison and no digest.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Feature:
     group: str = ""
     protected: bool = False
     decimals: int = 2
+    hidden: bool = field(default=False, compare=False)
 
     @property
     def title(self) -> str:
@@ -72,6 +74,8 @@ class Feature:
 
     def show(self, value: float) -> str:
         """`value` as a person reads it, with its unit."""
+        if self.hidden:
+            return "hidden"
         if np.isnan(value):
             return "missing"
         if self.kind == "category":

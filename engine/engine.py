@@ -1,161 +1,123 @@
 """The engine: takes a question, looks whether its answer is known, else has a worker compute it."""
 
 import logging
-import struct
+import os
+import pickle
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Literal
+from typing import Protocol
 
-from attacks.base import Attack
-from core import codec
 from core.errors import UserFacingError
-from core.nouns import ModelFile, Query
 from core.results import Result
 from engine import wire
-from engine.pool import Deadline, WorkerProcess, no_process
-from engine.subjects import SAMPLES, read_model
-from engine.worker import Method, Request
-from explainers.base import Explainer
-from storage.evidence import EvidenceStore, question_key
+from engine.cluster import Cluster
+from engine.crew import GONE, LATE, Asked, Crew, Verdict
+from engine.places import origin
+from engine.pool import no_process
+from engine.queue import LOCAL, Cancelled, Job, Lane, Question, Queue, Work
+from engine.subjects import read_model
+from engine.worker import Request
+from storage.evidence import EvidenceStore
+from storage.stores import stores
 
-Lane = Literal["quick", "long"]
 WORKERS: dict[Lane, int] = {"quick": 2, "long": 1}
 SECONDS: dict[Lane, float] = {"quick": 60.0, "long": 900.0}
 _log = logging.getLogger("assay.engine")
 
 
-class Cancelled(UserFacingError):
-    """The person who asked called it off."""
+class Answering(Protocol):
+    """Where questions are computed: on this machine, or on a cluster."""
+
+    def slots(self, lane: Lane) -> int:
+        """How many questions of a lane are worked on at once."""
+
+    def warm(self, workers: int) -> None:
+        """Has so many quick workers started before anybody asks."""
+
+    def answer(self, work: Work, asked: Asked) -> Verdict:
+        """Has one question computed, and waits for it. Raises UserFacingError where nobody could be asked."""
+
+    def close(self) -> None:
+        """Ends what is idle; what is busy ends with its question."""
+
+
+class Machine:
+    """This machine, with a crew for each lane, so that a long attack never holds up a what-if."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "This was cancelled", "It was called off before it finished", "Start it again when you want it"
-        )
+        self._crews = {lane: Crew(most) for lane, most in WORKERS.items()}
 
+    def slots(self, lane: Lane) -> int:
+        return WORKERS[lane]
 
-@dataclass(frozen=True)
-class Question:
-    """A query put to a model by a method. `lane`: whether somebody waits for it or it may take long."""
+    def warm(self, workers: int) -> None:
+        self._crews["quick"].warm(workers)
 
-    model: ModelFile
-    method: Method
-    query: Query
-    lane: Lane = "quick"
+    def answer(self, work: Work, asked: Asked) -> Verdict:
+        return self._crews[work.question.lane].answer(asked, work.hear, work.leash)
 
-    @cached_property
-    def key(self) -> str:
-        return question_key(self.query, self.method.method)
-
-    def check(self) -> None:
-        """Refuses at once, in words, what no worker need be asked."""
-        query, spec = self.query, self.model.spec
-        if query.rows.shape[1:] != spec.shape or not len(query):
-            raise UserFacingError(
-                "There is nothing to ask about",
-                f"{len(query)} rows of shape {query.rows.shape[1:]} were given",
-                f"Give at least one row of shape {spec.shape}",
-            )
-        if query.model != spec.digest:
-            raise ValueError("the query names another model")
-        if isinstance(self.method, Explainer):
-            self.method.check(spec, query.target)
-        elif isinstance(self.method, Attack):
-            self.method.check(spec)
-
-
-class Job:
-    """One question under way. Every method may be called from any thread."""
-
-    def __init__(self, question: Question, seconds: float) -> None:
-        self.question = question
-        self.seconds = seconds
-        self.progress = 0.0
-        self.worker: WorkerProcess | None = None
-        self.cancelled = False
-        self._asked = time.monotonic()
-        self._done = threading.Event()
-        self._result: Result | None = None
-        self._error: UserFacingError | None = None
-
-    @property
-    def done(self) -> bool:
-        return self._done.is_set()
-
-    @property
-    def failed(self) -> bool:
-        """Whether it is done and has no answer."""
-        return self.done and self._error is not None
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since it was asked."""
-        return time.monotonic() - self._asked
-
-    def wait(self, seconds: float | None = None) -> bool:
-        """Waits until it is done, at most `seconds`; whether it is."""
-        return self._done.wait(seconds)
-
-    def result(self) -> Result:
-        """Waits for the answer, or raises the sentence that says why there is none."""
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-    def finish(self, outcome: Result | UserFacingError) -> None:
-        """Sets the outcome; the first one counts."""
-        if self._done.is_set():
-            return
-        if isinstance(outcome, UserFacingError):
-            self._error = outcome
-        else:
-            self._result = outcome
-        self._done.set()
+    def close(self) -> None:
+        for crew in self._crews.values():
+            crew.close()
 
 
 class Engine:
-    """Answers questions: from the evidence store where they were asked before, else in a worker.
+    """Answers questions: from the evidence store where they were asked before, else computed.
 
-    Two lanes, so that a long attack never holds up a what-if: `quick` and `long`. The same question
-    asked twice at once is computed once.
+    Two lanes, `quick` and `long`; in each, turns go round the people who ask. The same question asked by several at
+    once is computed once. With `cluster`, the address of a Dask scheduler, it is computed there.
     """
 
-    def __init__(self, home: Path) -> None:
-        self.store = EvidenceStore(home / "evidence" / codec.FORMAT)
+    def __init__(self, store: EvidenceStore, cluster: str | None = None) -> None:
+        self.store = store
         self._lock = threading.RLock()
-        self._running: dict[str, Job] = {}
-        self._waiting: dict[Lane, deque[Job]] = {"quick": deque(), "long": deque()}
-        self._idle: dict[Lane, list[WorkerProcess]] = {"quick": [], "long": []}
-        self._busy: dict[Lane, int] = {"quick": 0, "long": 0}
+        self._works: dict[tuple[str, str], Work] = {}
+        self._queues: dict[Lane, Queue] = {"quick": Queue(), "long": Queue(one_each=True)}
+        self._answering: Answering = Cluster(cluster, self._dispatch) if cluster else Machine()
+        self._closed = False
+
+    @classmethod
+    def open(cls, lasting: float | None = None) -> "Engine":
+        """The engine on the stores and the cluster that the environment names. Raises UserFacingError.
+
+        `lasting`: seconds after which an answer expires; None: it stays.
+        """
+        return cls(EvidenceStore(stores().vault, lasting), os.environ.get("ASSAY_CLUSTER"))
 
     def warm(self, workers: int = WORKERS["quick"]) -> None:
         """Has so many quick workers started before anybody asks."""
-        with self._lock:
-            while len(self._idle["quick"]) + self._busy["quick"] < workers:
-                self._idle["quick"].append(WorkerProcess())
+        self._answering.warm(workers)
 
-    def submit(self, question: Question, seconds: float | None = None) -> Job:
-        """Asks and returns at once; a known answer is there already."""
-        question.check()
-        job = Job(question, SECONDS[question.lane] if seconds is None else seconds)
+    def known(self, question: Question, who: str = LOCAL) -> bool:
+        """Whether asking computes nothing anew: it was answered before, or `who` waits for the answer already."""
         with self._lock:
-            if question.key in self._running:
-                return self._running[question.key]
-        known = self.store.answer(question.key)
+            work = self._works.get((question.key, ""))
+            if work is not None and who in work.jobs:
+                return True
+        return self.store.has(question.key)
+
+    def submit(self, question: Question, seconds: float | None = None, who: str = LOCAL, fresh: bool = False) -> Job:
+        """Asks for `who` and returns at once; a known answer is there already.
+
+        With `fresh` it is computed whatever is known, for this person alone, and what is kept stays as it is, so that
+        the two digests can be compared. Who asks again while the question is under way gets the same job.
+        """
+        question.check()
+        work = Work(question, SECONDS[question.lane] if seconds is None else seconds, who if fresh else "")
+        with self._lock:
+            if work.name in self._works:
+                return self._join(self._works[work.name], who)
+        known = None if fresh else self.store.answer(question.key)
         if known is not None:
+            job = Job(work, who)
             job.finish(known)
             return job
         with self._lock:
-            running = self._running.setdefault(question.key, job)
-            if running is job:
-                self._waiting[question.lane].append(job)
-                self._dispatch(question.lane)
-        return running
+            if self._closed:
+                raise Cancelled
+            job = self._join(self._works.setdefault(work.name, work), who)
+            self._dispatch()
+        return job
 
     def ask(self, question: Question, progress: Callable[[float], None] | None = None) -> Result:
         """Asks and waits for the answer; `progress` hears the share done, ten times a second."""
@@ -164,134 +126,147 @@ class Engine:
             progress(job.progress)
         return job.result()
 
-    def cancel(self, job: Job) -> None:
-        """Calls a question off; its worker is ended and replaced."""
+    def place(self, job: Job) -> int:
+        """Its place among the waiting: 1 for the next one, 0 for one that is worked on or done."""
         with self._lock:
-            if job.done:
-                return
-            job.cancelled = True
-            waiting = self._waiting[job.question.lane]
-            if job in waiting:
-                waiting.remove(job)
-                self._close(job, Cancelled())
-            elif job.worker is not None:
-                job.worker.end()
+            return 0 if job.done else self._queues[job.question.lane].place(job.work)
+
+    def cancel(self, job: Job, who: str = LOCAL) -> None:
+        """Calls a question off for `who`, whose job it must be. Its worker is ended where nobody else waits for it."""
+        if job.who != who:
+            raise ValueError("this is somebody else's job")
+        with self._lock:
+            self._leave(job)
+            self._dispatch()
 
     def close(self) -> None:
-        """Ends every worker."""
+        """Calls everything off and ends every worker; nothing new is computed from here on."""
         with self._lock:
-            for job in list(self._running.values()):
-                self.cancel(job)
-            for worker in self._idle["quick"] + self._idle["long"]:
-                worker.end()
-            self._idle = {"quick": [], "long": []}
+            self._closed = True
+            for work in list(self._works.values()):
+                for job in list(work.jobs.values()):
+                    self._leave(job)
+        self._answering.close()
 
-    def _dispatch(self, lane: Lane) -> None:
-        """Hands waiting questions to free workers."""
-        while self._waiting[lane] and self._busy[lane] < WORKERS[lane]:
-            job = self._waiting[lane].popleft()
-            self._busy[lane] += 1
-            try:
-                job.worker = self._take_worker(job.question)
-            except (OSError, UserFacingError) as error:
-                self._busy[lane] -= 1
-                self._close(job, error if isinstance(error, UserFacingError) else no_process(error))
-            else:
-                threading.Thread(target=self._run, args=(job, job.worker), daemon=True).start()
+    def _join(self, work: Work, who: str) -> Job:
+        """The claim of `who` to a work, which from then on may run in their turn too."""
+        if who not in work.jobs:
+            queue = self._queues[work.question.lane]
+            if not work.jobs or queue.waits(work):
+                queue.join(work, who)
+            work.jobs[who] = Job(work, who)
+        return work.jobs[who]
 
-    def _take_worker(self, question: Question) -> WorkerProcess:
-        """The idle worker that knows the question's model and method best, else a new one.
+    def _leave(self, job: Job) -> None:
+        """Ends one claim, and with the last one the work."""
+        work = job.work
+        if job.done:
+            return
+        del work.jobs[job.who]
+        self._queues[work.question.lane].leave(work, job.who)
+        if not work.jobs:
+            self._forget(work)
+            work.leash.call_off()
+        job.finish(Cancelled())
 
-        Models from two folders are never in one worker, for who made one could alter the answers about the other.
-        """
-        idle = self._idle[question.lane]
-        idle[:] = [worker for worker in idle if worker.alive]
-        folder = _folder(question)
-        fitting = [worker for worker in idle if worker.folder in (None, folder)]
-        if fitting:
-            worker = max(fitting, key=lambda each: _fit(each, question))
-            idle.remove(worker)
-        else:
-            while idle and len(idle) + self._busy[question.lane] > WORKERS[question.lane]:
-                idle.pop(0).end()
-            worker = WorkerProcess()
-        worker.folder = folder
-        return worker
+    def _forget(self, work: Work) -> None:
+        """Has nobody join a work any more: it is at its end."""
+        if self._works.get(work.name) is work:
+            del self._works[work.name]
 
-    def _run(self, job: Job, worker: WorkerProcess) -> None:
-        """One question on one worker, from first frame to verdict."""
-        with Deadline(worker, job.seconds) as deadline:
-            outcome = self._outcome(job, worker, deadline)
+    def _dispatch(self) -> None:
+        """Has waiting questions worked on, as many as there are slots for."""
         with self._lock:
-            self._busy[job.question.lane] -= 1
-            if worker.alive and not deadline.passed and not job.cancelled:
-                self._idle[job.question.lane].append(worker)
-            else:
-                worker.end()
-            self._close(job, outcome)
-            self._dispatch(job.question.lane)
+            for lane, queue in self._queues.items():
+                while len(queue.running) < self._answering.slots(lane) and (work := queue.take()) is not None:
+                    try:
+                        threading.Thread(target=self._run, args=(work,), daemon=True).start()
+                    except RuntimeError as error:  # the system lets no thread start
+                        self._finish(work, no_process(OSError(0, str(error))))
 
-    def _outcome(self, job: Job, worker: WorkerProcess, deadline: Deadline) -> Result | UserFacingError:
+    def _run(self, work: Work) -> None:
+        """One question, from a slot for it to the verdict."""
+        outcome = self._outcome(work)
+        with self._lock:
+            self._finish(work, outcome)
+            self._dispatch()
+
+    def _finish(self, work: Work, outcome: Result | UserFacingError) -> None:
+        """Tells everybody who waits, and frees the slot."""
+        self._queues[work.question.lane].running.remove(work)
+        self._forget(work)
+        for job in work.jobs.values():
+            job.finish(outcome)
+
+    def _outcome(self, work: Work) -> Result | UserFacingError:
         """The answer, kept, or the sentence that says why there is none. Never raises."""
         try:
-            answer = _converse(job, worker)
-            self.store.keep(job.question.key, answer)
+            if work.leash.called_off:
+                return Cancelled()
+            answer = _told(work, self._answering.answer(work, _asked(work)))
+            if not work.alone:
+                self.store.keep(work.question.key, answer)
             return answer
         except UserFacingError as error:
             return error
-        except EOFError:
-            worker.end()
-            return _epitaph(job, worker.why_ended(), deadline.passed)
-        except Exception:  # whatever a misbehaving worker sent ends this question and that worker only
-            _log.exception("%s: the worker's answer made no sense", job.question.method.name)
-            worker.end()
-            return _distrust()
-
-    def _close(self, job: Job, outcome: Result | UserFacingError) -> None:
-        self._running.pop(job.question.key, None)
-        job.finish(outcome)
+        except Exception:  # a defect of ours must leave nobody waiting
+            _log.exception("%s could not be answered", work.question.method.name)
+            return _defect(work.question)
 
 
-def _folder(question: Question) -> Path:
-    """Where the model is from; the samples, which ship with Assay, are all from one place."""
-    folder = Path(question.model.path).parent
-    return SAMPLES if folder.is_relative_to(SAMPLES) else folder
+def _asked(work: Work) -> Asked:
+    """A question as a machine gets it. Raises UserFacingError where its model's file cannot be read."""
+    model, method = work.question.model, work.question.method
+    request = Request(model.format, model.spec, dict(model.settings), method, work.question.query)
+    return Asked(
+        key=work.question.key,
+        origin=origin(model),
+        model=model.spec.digest,
+        method=method.name,
+        seconds=work.seconds,
+        request=pickle.dumps(request),
+        file=read_model(model),
+    )
 
 
-def _fit(worker: WorkerProcess, question: Question) -> int:
-    return 2 * (question.method.name in worker.skills) + (question.model.spec.digest in worker.held)
+def _told(work: Work, verdict: Verdict) -> Result:
+    """The answer that a verdict brings. Raises the sentence that says why there is none."""
+    if verdict.result is not None:
+        return verdict.result
+    if verdict.kind == wire.REFUSED:
+        raise wire.refusal(verdict.body)
+    if verdict.kind == wire.BROKEN:
+        _log.error("%s failed:\n%s", work.question.method.name, verdict.body.decode(errors="replace"))
+        raise _defect(work.question)
+    if verdict.kind == LATE:
+        raise _late(work)
+    if verdict.kind == GONE:
+        raise _gone(work.question, verdict.body.decode())
+    raise _distrust()
 
 
-def _converse(job: Job, worker: WorkerProcess) -> Result:
-    """Puts the question and hears the worker out."""
-    model, method = job.question.model, job.question.method
-    worker.held.add(model.spec.digest)
-    worker.skills.add(method.name)
-    worker.put(Request(model.format, model.spec, dict(model.settings), method, job.question.query), read_model(model))
-    while True:
-        kind, body = worker.next_frame()
-        if kind == wire.PROGRESS:
-            job.progress = max(job.progress, min(1.0, struct.unpack("<d", body)[0]))
-        elif kind == wire.RESULT:
-            return _checked(codec.load(body), job.question)
-        elif kind == wire.REFUSED:
-            raise wire.refusal(body)
-        elif kind == wire.BROKEN:
-            _log.error("%s failed:\n%s", method.name, body.decode(errors="replace"))
-            raise UserFacingError(
-                f"{method.title} stopped with an internal error",
-                "This is a defect in the method, not in your model or data; the log has the details",
-                "Choose another method, and report this one",
-            )
-        else:
-            raise ValueError(f"a frame of unknown kind {kind!r}")
+def _defect(question: Question) -> UserFacingError:
+    return UserFacingError(
+        f"{question.method.title} stopped with an internal error",
+        "This is a defect in the method, not in your model or data; the log has the details",
+        "Choose another method, and report this one",
+    )
 
 
-def _checked(result: Result, question: Question) -> Result:
-    """Refuses an answer to another question than the one put."""
-    if question_key(result.query, result.method) != question.key:
-        raise _distrust()
-    return result
+def _late(work: Work) -> UserFacingError:
+    return UserFacingError(
+        f"{work.question.method.title} was stopped after {work.seconds:g} seconds",
+        "It reached its time limit",
+        "Ask about fewer rows, or choose smaller options",
+    )
+
+
+def _gone(question: Question, why: str) -> UserFacingError:
+    return UserFacingError(
+        f"{question.method.title} did not finish",
+        f"While it ran, {why}",
+        "Ask again; everything else goes on as it was",
+    )
 
 
 def _distrust() -> UserFacingError:
@@ -299,22 +274,4 @@ def _distrust() -> UserFacingError:
         "The worker's answer makes no sense",
         "The process that holds the model sent something else than was asked",
         "Ask again; if it happens again, do not trust this model file",
-    )
-
-
-def _epitaph(job: Job, why: str, timed_out: bool) -> UserFacingError:
-    """The one sentence about a worker that is gone."""
-    method = job.question.method
-    if job.cancelled:
-        return Cancelled()
-    if timed_out:
-        return UserFacingError(
-            f"{method.title} was stopped after {job.seconds:g} seconds",
-            "It reached its time limit",
-            "Ask about fewer rows, or choose smaller options",
-        )
-    return UserFacingError(
-        f"{method.title} did not finish",
-        f"While it ran, {why}",
-        "Ask again; everything else goes on as it was",
     )

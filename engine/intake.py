@@ -1,12 +1,11 @@
 """Bringing a model and data: looked at in fresh workers, matched, tried on some rows, saved as a subject.
 
 The page and `assay.py check` take the same steps: `look_at_model`, `look_at_data`, `proposal.propose`, `agree`,
-`preflight.examine` and `save`.
+`preflight.examine` and `save`, or `draft` where nothing is to be kept.
 """
 
 import contextlib
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,18 +15,18 @@ import numpy as np
 
 from core.errors import UserFacingError
 from core.facts import DataFacts, Extracted, ModelFacts, data_facts, model_facts
-from core.nouns import Capability, Feature, ModelSpec
+from core.nouns import Capability, Feature, ModelSpec, Subject
 from core.scores import decide
 from data_files import FORMATS as DATA_FORMATS
 from engine import wire
 from engine.limits import check_size, limits
 from engine.oneshot import distrust, run_task
+from engine.places import Memory
 from engine.proposal import SETTINGS, Proposal, Reading
-from engine.subject_files import About, Agreed, Tokens, write_subject
-from engine.subjects import MAX_CELLS, SAMPLE_NAMES
+from engine.subject_files import About, Agreed, Tokens, check_free, keep_subject, subject_files, write_subject
+from engine.subjects import MAX_CELLS, read_subject
 from engine.tasks import from_bytes
 from models import FORMATS as MODEL_FORMATS
-from storage.home import home
 
 TRIED = 2_000
 SEED = 7
@@ -113,15 +112,32 @@ def spec_of(agreed: Agreed) -> ModelSpec:
     return ModelSpec(proposal.modality, shape, features, proposal.classes, output, "", proposal.capabilities)
 
 
-def save(brought: Brought, agreed: Agreed, about: About, folder: Path | None = None) -> Path:
-    """Writes the subject's folder, under the home unless another is named; its place."""
-    if folder is None and about.name in SAMPLE_NAMES:
-        raise UserFacingError(
-            f"There is a sample called {about.name} already", "Subjects go by their names", "Choose another name"
-        )
-    place = folder or home() / "subjects" / about.name
-    write_subject(place, about, brought.model, brought.model_file, agreed)
-    return place
+def draft(brought: Brought, agreed: Agreed, about: About) -> Subject:
+    """The subject as it would be saved; nothing of it leaves memory."""
+    return read_subject(Memory(about.name, subject_files(about, brought.model, brought.model_file, agreed)))
+
+
+def save(
+    brought: Brought,
+    agreed: Agreed,
+    about: About,
+    folder: Path | None = None,
+    owner: str = "",
+    expires: float | None = None,
+) -> str:
+    """Saves the subject into the vault as `owner`'s, or in the clear into `folder`; what `load_subject` knows it by.
+
+    `expires`: when the vault lets go of it, in seconds since 1970; None: it stays.
+    It is read again before it is there for anybody. Raises UserFacingError for a name that is taken.
+    """
+    files = subject_files(about, brought.model, brought.model_file, agreed)
+    if folder is not None:
+        write_subject(folder, files)
+        return str(folder.absolute())
+    check_free(about.name)
+    read_subject(Memory(about.name, files))
+    keep_subject(about.name, files, owner, expires)
+    return about.name
 
 
 def _extract(brought: Brought, proposal: Proposal, progress: Progress | None, cancelled: Cancelled | None) -> Extracted:
@@ -290,10 +306,3 @@ def suggested_name(file_name: str) -> str:
     stem = Path(file_name).stem.lower()
     name = "".join(char if char.isascii() and char.isalnum() else "-" for char in stem).strip("-")[:40]
     return name or "subject"
-
-
-def scratch() -> "tempfile.TemporaryDirectory[str]":
-    """A private folder for a subject that is not saved yet, gone when it is closed."""
-    place = home() / "drafts"
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return tempfile.TemporaryDirectory(dir=place)

@@ -5,6 +5,7 @@ found out about another.
 """
 
 import logging
+import pickle
 import struct
 import threading
 from collections.abc import Callable, Mapping
@@ -16,8 +17,8 @@ import numpy as np
 from core import codec
 from core.errors import UserFacingError
 from engine import wire
-from engine.engine import Cancelled
 from engine.pool import Deadline, WorkerProcess, no_process
+from engine.queue import Cancelled
 from engine.worker import Task
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ def run_task(
         raise no_process(error) from error
     with Deadline(worker, seconds) as deadline, _Watch(worker, cancelled) as watch:
         try:
-            worker.put(Task(name, options), file)
+            worker.put(pickle.dumps(Task(name, options)), file)
             return _hear_out(name, worker, progress or (lambda _share: None))
         except EOFError:
             worker.end()

@@ -2,14 +2,12 @@
 
 import logging
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from core.errors import UserFacingError
 from data_files.limits import SETTINGS
@@ -49,7 +47,7 @@ _STARTER = ThreadPoolExecutor(1, "worker-starter")
 class WorkerProcess:
     """One worker. `held` are the models, `skills` the methods that it has already loaded.
 
-    `folder` is where its models are from: who made one of them could alter its answers about the others. A worker
+    `origin` is where its models are from: who made one of them could alter its answers about the others. A worker
     that is for `one_file` only has less memory, and a limit to its processor time.
     """
 
@@ -59,17 +57,17 @@ class WorkerProcess:
         self._ended = False
         self.held: set[str] = set()
         self.skills: set[str] = set()
-        self.folder: Path | None = None
+        self.origin: str | None = None
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def put(self, request: object, file: bytes) -> None:
-        """Sends a file and what is asked about it; EOFError where the worker is gone."""
+    def put(self, request: bytes, file: bytes) -> None:
+        """Sends a file and, pickled, what is asked about it; EOFError where the worker is gone."""
         try:
             wire.send(self._process.stdin, wire.FILE, file)
-            wire.send(self._process.stdin, wire.REQUEST, pickle.dumps(request))
+            wire.send(self._process.stdin, wire.REQUEST, request)
         except BrokenPipeError as error:
             raise EOFError("the worker is gone") from error
 
@@ -162,4 +160,6 @@ class Deadline:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """From here on the worker is left alone, which may by then be at another question."""
         self._timer.cancel()
+        self._timer.join()

@@ -28,7 +28,7 @@ _UNNAMED = re.compile(r"LABEL_\d+")  # what transformers calls a class that nobo
 _WHOLE = re.compile(r"-?\d+\.0")
 _ID_NAMES = ("id", "row_id", "index", "key", "number", "case", "patient", "application", "name")
 _PROTECTED = {"age", "sex", "gender", "race", "ethnicity", "religion", "nationality", "disability", "marital_status"}
-_CORRECTABLE = {each.name for each in fields(Feature)} - {"name"}
+_CORRECTABLE = {each.name for each in fields(Feature) if each.compare} - {"name"}
 
 
 @dataclass(frozen=True)

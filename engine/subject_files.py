@@ -1,10 +1,10 @@
-"""Writes a subject's folder: the layout of `sample_models/`, which `engine.subjects` reads.
+"""Makes a subject's files, in the layout of `sample_models/`, and puts them into the vault or into a folder.
 
-A folder appears whole or not at all: it is made beside its place and moved there.
+`engine.subjects` reads them again before anybody sees them, and they appear whole or not at all: in the vault in one
+transaction; a folder is made beside its place and moved there.
 """
 
 import hashlib
-import re
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,17 @@ import numpy as np
 from core.errors import UserFacingError
 from core.facts import Extracted, ModelFacts
 from core.nouns import Feature
+from engine.places import FROZEN, NAME, SAMPLE_NAMES, TOML, Folder
 from engine.proposal import Proposal, Reading
-from engine.subjects import load_subject
+from engine.subjects import CARD, read_subject
+from storage.stores import stores
+from storage.vault import Item, Taken
 
 if TYPE_CHECKING:
     import pyarrow
 
-MODEL = "model.bin"
+MODEL, DATA = "model.bin", "data.parquet"
 ID, LABEL, HELD_OUT = "row_id", "true_answer", "held_out"
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,17 @@ class Agreed:
     tokens: Tokens | None = None
 
 
+class NameTaken(UserFacingError):
+    """A subject of that name is there already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is a subject called {name} already",
+            "A subject that was explained is not overwritten",
+            "Choose another name, or remove the other one first",
+        )
+
+
 def check_name(name: str) -> None:
     """Refuses a name that cannot be a folder and a part of an address."""
     if not NAME.fullmatch(name):
@@ -89,8 +102,8 @@ def check_name(name: str) -> None:
         )
 
 
-def write_subject(folder: Path, about: About, model: ModelFacts, model_file: bytes, agreed: Agreed) -> None:
-    """Makes `folder`. Raises UserFacingError where it is there already or cannot be written."""
+def subject_files(about: About, model: ModelFacts, model_file: bytes, agreed: Agreed) -> dict[str, bytes]:
+    """The files of a subject by name: subject.toml, its data, its model and its card."""
     proposal, reading = agreed.proposal, agreed.reading
     entry = {
         "name": model.format.replace("_", "-"),
@@ -102,15 +115,45 @@ def write_subject(folder: Path, about: About, model: ModelFacts, model_file: byt
         "capabilities": list(proposal.capabilities),
         "settings": dict(reading.settings),
     }
+    files = {TOML: _toml(about, agreed, entry).encode(), MODEL: model_file, DATA: _data_file(agreed)}
+    return files | ({CARD: about.card.encode()} if about.card else {})
+
+
+def keep_subject(name: str, files: Mapping[str, bytes], owner: str = "", expires: float | None = None) -> None:
+    """Puts a subject's files into the vault under `name`, until a time in seconds since 1970 or for good.
+
+    Raises UserFacingError where that name is taken.
+    """
+    items = [
+        Item("subject", f"{name}/{file}", body, team=name, owner=owner, expires=expires) for file, body in files.items()
+    ]
+    try:
+        stores().vault.put_all(items, create=True)
+    except Taken as error:
+        raise NameTaken(name) from error
+
+
+def check_free(name: str) -> None:
+    """Refuses a name that a subject cannot be saved under, because a sample or a frozen copy goes by it."""
+    check_name(name)
+    if name in SAMPLE_NAMES:
+        raise UserFacingError(
+            f"There is a sample called {name} already", "Subjects go by their names", "Choose another name"
+        )
+    if FROZEN.fullmatch(name):
+        raise UserFacingError(
+            f"A subject cannot be called {name!r}", "Frozen copies go by such names", "Choose another name"
+        )
+
+
+def write_subject(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Makes `folder` of these files. Raises UserFacingError where it is there already or cannot be written."""
     part = folder.with_name(f".new-{secrets.token_hex(8)}")
     try:
         part.mkdir(parents=True, mode=0o700)
-        (part / "subject.toml").write_text(_toml(about, agreed, entry), encoding="utf-8")
-        (part / MODEL).write_bytes(model_file)
-        if about.card:
-            (part / "README.md").write_text(about.card, encoding="utf-8")
-        _write_data(part / "data.parquet", agreed)
-        load_subject(str(part))  # what cannot be read again is not put in its place
+        for name, body in files.items():
+            (part / name).write_bytes(body)
+        read_subject(Folder(part))  # what cannot be read again is not put in its place
         move(part, folder)
     except OSError as error:
         raise UserFacingError(
@@ -128,11 +171,7 @@ def move(source: Path, folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700)  # the name is taken by one only, whoever asks at the same time
     except FileExistsError as error:
-        raise UserFacingError(
-            f"There is a subject called {folder.name} already",
-            "A subject that was explained is not overwritten",
-            "Choose another name, or remove the other one first",
-        ) from error
+        raise NameTaken(folder.name) from error
     try:
         source.replace(folder)
     except OSError:
@@ -167,7 +206,7 @@ def _about(about: About, agreed: Agreed) -> dict[str, Any]:
 
 def _data(agreed: Agreed) -> dict[str, str]:
     proposal = agreed.proposal
-    names = {"file": "data.parquet", "id": _id(proposal)}
+    names = {"file": DATA, "id": _id(proposal)}
     if proposal.wanted.held_out:
         names["held_out"] = _free(HELD_OUT, proposal)
     if _labelled(agreed.extracted):
@@ -221,7 +260,8 @@ def _feature(feature: Feature) -> dict[str, Any]:
     }
 
 
-def _write_data(place: Path, agreed: Agreed) -> None:
+def _data_file(agreed: Agreed) -> bytes:
+    """The rows as Parquet, a column each for what a person knows by name."""
     import pyarrow
     from pyarrow import parquet
 
@@ -242,7 +282,9 @@ def _write_data(place: Path, agreed: Agreed) -> None:
         columns[_label(proposal)] = _answers(extracted.labels, proposal.classes)
     if proposal.wanted.held_out:
         columns[_free(HELD_OUT, proposal)] = pyarrow.array(extracted.held_out)
-    parquet.write_table(pyarrow.table(columns), place)
+    body = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.table(columns), body)
+    return body.getvalue().to_pybytes()
 
 
 def _are_bytes(flat: np.ndarray) -> bool:

@@ -1,6 +1,6 @@
-"""Subjects from their folders: `subject.toml`, the data as Parquet, model files that are read but never opened.
+"""Subjects from their places: `subject.toml`, the data as Parquet, model files that are read but never opened.
 
-docs/subjects.md describes the folder. Everything in it is checked here, before anything is asked.
+docs/subjects.md describes the files. Everything in it is checked here, before anything is asked.
 """
 
 import hashlib
@@ -16,15 +16,15 @@ import numpy as np
 from core.digest import digest
 from core.errors import UserFacingError
 from core.nouns import Capability, Dataset, Feature, ModelFile, ModelSpec, Pixels, Subject, Vocabulary
+from engine.places import SAMPLE_NAMES, TOML, Place, located, place, saved_names
+from engine.places import SAMPLES as SAMPLES
 from models import capabilities
-from storage.home import home
 
 if TYPE_CHECKING:
     import pyarrow
     from pyarrow import parquet
 
-SAMPLES = Path(__file__).parent.parent / "sample_models"
-SAMPLE_NAMES = ("tumours", "digits", "loans")
+CARD = "README.md"
 MAX_CELLS = 50_000_000
 MAX_TOKENS = 4096
 
@@ -44,14 +44,14 @@ _TEXT = {"mask": int, "pad": int, "special": list}
 _MODEL = dict.fromkeys(("name", "title", "format", "file", "output", "digest"), str)
 _OPTIONAL_MODEL = {"settings": dict, "capabilities": list}
 _FEATURE_TYPES = {str: str, float: _NUMBER, int: int, bool: bool, tuple: list}
-_FEATURE = {field.name: _FEATURE_TYPES[type(getattr(Feature(""), field.name))] for field in fields(Feature)}
+_FEATURE = {
+    field.name: _FEATURE_TYPES[type(getattr(Feature(""), field.name))] for field in fields(Feature) if field.compare
+}
 
 
 def subject_names() -> tuple[str, ...]:
-    """The subjects to start from, then those that were brought, each by its folder's name."""
-    kept = home() / "subjects"
-    brought = sorted(path.parent.name for path in kept.glob("*/subject.toml")) if kept.is_dir() else []
-    return (*SAMPLE_NAMES, *(name for name in brought if name not in SAMPLE_NAMES and not name.startswith(".")))
+    """The subjects to start from, then those that were saved, each by its name. Frozen copies are not among them."""
+    return (*SAMPLE_NAMES, *(name for name in saved_names() if name not in SAMPLE_NAMES))
 
 
 def subject_title(name: str) -> str:
@@ -61,16 +61,27 @@ def subject_title(name: str) -> str:
 
 def subject_words(name: str) -> tuple[str, str]:
     """The title and summary of a subject of that name, without its data."""
-    about = _take(_read_toml(_folder(name))["subject"], "[subject]", _SUBJECT, _OPTIONAL_SUBJECT)
+    about = _take(_read_toml(_found(name))["subject"], "[subject]", _SUBJECT, _OPTIONAL_SUBJECT)
     return about["title"], about.get("summary", "")
 
 
 def subject_version(name: str) -> int:
     """A number that changes when the subject of that name is written anew; 0 where there is none."""
-    try:
-        return (_folder(name) / "subject.toml").stat().st_mtime_ns
-    except OSError:
-        return 0
+    found = place(name)
+    return found.version() if found else 0
+
+
+def files_of(name: str) -> dict[str, bytes]:
+    """The files that a subject of that name consists of: subject.toml, its data, its models and its card.
+
+    Raises UserFacingError for a name that there is not, and for a file that is missing.
+    """
+    found = _found(name)
+    tables = _read_toml(found)
+    models = [_take(table, "[[model]]", {"file": str}, {**_MODEL, **_OPTIONAL_MODEL}) for table in tables["model"]]
+    data = _take(tables["data"], "[data]", {"file": str, "id": str}, {"label": str, "held_out": str})
+    files = [TOML, *(_bare(each["file"]) for each in (data, *models)), *([CARD] if found.has(CARD) else [])]
+    return {file: _read_bytes(found, file) for file in files}
 
 
 def load_subject(name_or_folder: str) -> Subject:
@@ -79,20 +90,18 @@ def load_subject(name_or_folder: str) -> Subject:
     Raises UserFacingError for a name that there is not, and for a file that is missing, broken or
     at odds with another.
     """
-    folder = _folder(name_or_folder)
-    if not folder.is_dir():
-        raise UserFacingError(
-            f"There is no subject {name_or_folder!r}",
-            f"The subjects here are: {', '.join(subject_names())}",
-            "Choose one of them, or give the path of a folder with a subject.toml",
-        )
-    tables = _read_toml(folder)
+    return read_subject(_found(name_or_folder))
+
+
+def read_subject(source: Place) -> Subject:
+    """The subject whose files are in that place, checked throughout. Raises UserFacingError as `load_subject` does."""
+    tables = _read_toml(source)
     about = _take(tables["subject"], "[subject]", _SUBJECT, _OPTIONAL_SUBJECT)
     classes = _classes(about)
-    spec = _spec(folder, tables, about, classes)
-    dataset = _read_data(folder, tables, spec)
+    spec = _spec(source, tables, about, classes)
+    dataset = _read_data(source, tables, spec)
     if spec.modality == "text":
-        spec = _with_pieces(spec, folder, tables, dataset)
+        spec = _with_pieces(spec, source, tables, dataset)
     if not classes:
         spec = replace(spec, outcome=_outcome(about, dataset.labels))
     reference = _take(tables.get("reference", {}), "[reference]", {}, {"size": int, "seed": int})
@@ -102,7 +111,7 @@ def load_subject(name_or_folder: str) -> Subject:
         summary=about.get("summary", ""),
         row_noun=about["row_noun"],
         dataset=dataset,
-        models=_models(folder, tables["model"], spec),
+        models=_models(source, tables["model"], spec),
         cutoff=about.get("cutoff"),
         reference_size=reference.get("size", min(100, len(dataset))),
         reference_seed=reference.get("seed", 7),
@@ -117,7 +126,7 @@ def load_subject(name_or_folder: str) -> Subject:
 
 def read_model(model: ModelFile) -> bytes:
     """The bytes of a model file, for a worker to open. Raises UserFacingError where they have changed since loading."""
-    data = _read_bytes(Path(model.path))
+    data = _read_bytes(*located(model.path))
     if _model_digest(data, model.format, model.settings, model.spec) != model.spec.digest:
         raise UserFacingError(
             f"The model {model.name} has changed",
@@ -127,12 +136,16 @@ def read_model(model: ModelFile) -> bytes:
     return data
 
 
-def _folder(name: str) -> Path:
-    """Where the subject of that name is: a sample, one that was brought, else the folder of that path."""
-    if name in SAMPLE_NAMES:
-        return SAMPLES / name
-    brought = home() / "subjects" / name
-    return (brought if Path(name).name == name and brought.is_dir() else Path(name)).resolve()
+def _found(name_or_folder: str) -> Place:
+    """Where the subject of that name is, or the one in that folder."""
+    found = place(name_or_folder)
+    if found is None:
+        raise UserFacingError(
+            f"There is no subject {name_or_folder!r}",
+            f"The subjects here are: {', '.join(subject_names())}",
+            "Choose one of them, or give the path of a folder with a subject.toml",
+        )
+    return found
 
 
 def _classes(about: Mapping[str, Any]) -> tuple[str, ...]:
@@ -178,9 +191,9 @@ def _check_rule(subject: Subject, classes: tuple[str, ...]) -> None:
     subject.reference()
 
 
-def _read_toml(folder: Path) -> dict[str, Any]:
+def _read_toml(source: Place) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(_read_bytes(folder / "subject.toml").decode())
+        tables = tomllib.loads(_read_bytes(source, TOML).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         _refuse(f"subject.toml is not valid TOML: {error}", "Correct that line")
     return _take(tables, "subject.toml", _TABLES, _OPTIONAL_TABLES)
@@ -205,14 +218,14 @@ def corrections(tables: Mapping[str, Any]) -> dict[str, Any]:
     return tables
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(source: Place, file: str) -> bytes:
     try:
-        return path.read_bytes()
+        return source.read(file)
     except OSError:
-        _refuse(f"The file {path.name} is missing or may not be read", f"Put it into the folder {path.parent.name}")
+        _refuse(f"The file {file} is missing or may not be read", source.remedy)
 
 
-def _spec(folder: Path, tables: Mapping[str, Any], about: Mapping[str, Any], classes: tuple[str, ...]) -> ModelSpec:
+def _spec(source: Place, tables: Mapping[str, Any], about: Mapping[str, Any], classes: tuple[str, ...]) -> ModelSpec:
     """What every model of the subject takes and gives; its own output, digest and capabilities left open."""
     modality, output = about["modality"], "logit" if classes else "value"
     if modality == "table" and tables.get("feature"):
@@ -233,7 +246,7 @@ def _spec(folder: Path, tables: Mapping[str, Any], about: Mapping[str, Any], cla
         pixels = Pixels(shape, float(image["lower"]), float(image["upper"]))
         return ModelSpec(modality, shape, pixels, classes, output, "", inked=image.get("dark", "upper") == "upper")
     if modality == "text" and "text" in tables:
-        return _text_spec(folder, tables, classes, output)
+        return _text_spec(source, tables, classes, output)
     return _refuse(
         f"A subject of modality {modality!r} was found, with no features that fit it",
         "Choose table and list every [[feature]], choose image and describe the [image], or text and the [text]",
@@ -260,13 +273,13 @@ def _feature(table: Any, number: int) -> Feature:
     return Feature(**known, categories=categories)
 
 
-def _text_spec(folder: Path, tables: Mapping[str, Any], classes: tuple[str, ...], output: Any) -> ModelSpec:
+def _text_spec(source: Place, tables: Mapping[str, Any], classes: tuple[str, ...], output: Any) -> ModelSpec:
     """A text's length is that of the longest; its vocabulary is filled in by `_with_pieces`."""
     text = _take(tables["text"], "[text]", _TEXT, {})
     if not all(type(token) is int and token >= 0 for token in (text["mask"], text["pad"], *text["special"])):
         _refuse("[text] holds a token that is not a whole number from 0", "Give mask, pad and special as token ids")
     data = _take(tables["data"], "[data]", {"file": str, "id": str}, {"label": str, "held_out": str})
-    column = _read_parquet(_inside(folder, data["file"]), ["tokens"])["tokens"]
+    column = _read_parquet(source, data["file"], ["tokens"])["tokens"]
     lengths, values = _lists(column, "tokens")
     length = int(lengths.max(initial=0))
     if not 0 < length <= MAX_TOKENS:
@@ -279,9 +292,9 @@ def _text_spec(folder: Path, tables: Mapping[str, Any], classes: tuple[str, ...]
     return ModelSpec("text", (length,), features, classes, output, "", vocabulary=vocabulary)
 
 
-def _with_pieces(spec: ModelSpec, folder: Path, tables: Mapping[str, Any], dataset: Dataset) -> ModelSpec:
+def _with_pieces(spec: ModelSpec, source: Place, tables: Mapping[str, Any], dataset: Dataset) -> ModelSpec:
     """`spec` with the printed piece of every token that the data hold."""
-    column = _read_parquet(_inside(folder, tables["data"]["file"]), ["pieces"])["pieces"]
+    column = _read_parquet(source, tables["data"]["file"], ["pieces"])["pieces"]
     lists = column.to_pylist()
     pieces: dict[int, str] = {}
     for row, row_id, printed in zip(dataset.rows, dataset.row_ids, lists, strict=True):
@@ -293,12 +306,12 @@ def _with_pieces(spec: ModelSpec, folder: Path, tables: Mapping[str, Any], datas
     return replace(spec, vocabulary=replace(spec.vocabulary, pieces=tuple(sorted(pieces.items()))))
 
 
-def _read_data(folder: Path, tables: Mapping[str, Any], spec: ModelSpec) -> Dataset:
+def _read_data(source: Place, tables: Mapping[str, Any], spec: ModelSpec) -> Dataset:
     names = _take(tables["data"], "[data]", {"file": str, "id": str}, {"label": str, "held_out": str})
-    path = _inside(folder, names.pop("file"))
+    file = names.pop("file")
     single = {"image": tables.get("image", {}).get("column"), "text": "tokens"}.get(spec.modality)
     inputs = [single] if single else [feature.name for feature in spec.features]
-    data = _read_parquet(path, [*inputs, *names.values()])
+    data = _read_parquet(source, file, [*inputs, *names.values()])
     if spec.modality == "text":
         rows = _padded(data[single], spec)
     elif single:
@@ -367,25 +380,25 @@ def _padded(column: "pyarrow.ChunkedArray", spec: ModelSpec) -> np.ndarray:
     return rows
 
 
-def _read_parquet(path: Path, columns: list[str]) -> "pyarrow.Table":
+def _read_parquet(source: Place, name: str, columns: list[str]) -> "pyarrow.Table":
     """The named columns, read only when they are all there and of a bearable size."""
     import pyarrow
     from pyarrow import parquet
 
-    body = pyarrow.BufferReader(_read_bytes(path))
+    body = pyarrow.BufferReader(_read_bytes(source, _bare(name)))
     try:
         file = parquet.ParquetFile(body)
         missing = sorted(set(columns) - set(file.schema_arrow.names))
         if missing:
-            _refuse(f"{path.name} has no column {missing[0]!r}", "Add it, or correct its name in subject.toml")
+            _refuse(f"{name} has no column {missing[0]!r}", "Add it, or correct its name in subject.toml")
         if not 0 < _cells(file.metadata, set(columns)) <= MAX_CELLS:
             _refuse(
-                f"{path.name} holds {file.metadata.num_rows:,} rows of {len(columns)} columns",
+                f"{name} holds {file.metadata.num_rows:,} rows of {len(columns)} columns",
                 f"Keep it at one row or more, and under {MAX_CELLS:,} numbers in all",
             )
         return file.read(columns)
     except (pyarrow.ArrowException, OSError):
-        _refuse(f"{path.name} is not a readable Parquet file", "Write it again")
+        _refuse(f"{name} is not a readable Parquet file", "Write it again")
 
 
 def _cells(metadata: "parquet.FileMetaData", columns: set[str]) -> int:
@@ -451,32 +464,31 @@ def _float64(column: "pyarrow.ChunkedArray | pyarrow.Array") -> np.ndarray:
     return np.from_dlpack(filled.combine_chunks() if isinstance(filled, pyarrow.ChunkedArray) else filled)
 
 
-def _models(folder: Path, tables: list[Any], spec: ModelSpec) -> tuple[ModelFile, ...]:
+def _models(source: Place, tables: list[Any], spec: ModelSpec) -> tuple[ModelFile, ...]:
     if not tables:
         _refuse("subject.toml names no model", "Add a [[model]]")
-    card = folder / "README.md"
-    text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    models = tuple(_model(folder, table, number, spec, text) for number, table in enumerate(tables, 1))
+    text = _read_bytes(source, CARD).decode(errors="replace") if source.has(CARD) else ""
+    models = tuple(_model(source, table, number, spec, text) for number, table in enumerate(tables, 1))
     _check_unique((model.name for model in models), "[[model]]")
     return models
 
 
-def _model(folder: Path, table: Any, number: int, spec: ModelSpec, card: str) -> ModelFile:
+def _model(source: Place, table: Any, number: int, spec: ModelSpec, card: str) -> ModelFile:
     known = _take(table, f"[[model]] number {number}", _MODEL, _OPTIONAL_MODEL)
     outputs = {0: ("value",), 2: ("margin", "logit", "probability")}.get(len(spec.classes), ("logit", "probability"))
     if known["output"] not in outputs:
         _refuse(f"The model {known['name']} has the output {known['output']!r}", f"Choose {' or '.join(outputs)}")
-    path = _inside(folder, known["file"])
-    data, settings = _read_bytes(path), known.get("settings", {})
+    file = _bare(known["file"])
+    data, settings = _read_bytes(source, file), known.get("settings", {})
     found = hashlib.sha256(data).hexdigest()
     if found != known["digest"]:
         _refuse(
-            f"The file {path.name} has the digest {found[:8]} and subject.toml names {known['digest'][:8]}",
+            f"The file {file} has the digest {found[:8]} and subject.toml names {known['digest'][:8]}",
             "Put the right file back, or name its digest if the change was meant",
         )
     spec = replace(spec, output=known["output"], capabilities=_capabilities(known))
     spec = replace(spec, digest=_model_digest(data, known["format"], settings, spec))
-    return ModelFile(known["name"], known["title"], known["format"], str(path), spec, settings, card)
+    return ModelFile(known["name"], known["title"], known["format"], source.path(file), spec, settings, card)
 
 
 def _capabilities(known: Mapping[str, Any]) -> tuple[Capability, ...]:
@@ -495,10 +507,10 @@ def _model_digest(data: bytes, format: str, settings: Mapping[str, Any], spec: M
     return digest(data, format, dict(settings), *how, *([spec.vocabulary] if spec.vocabulary else []))
 
 
-def _inside(folder: Path, file: str) -> Path:
+def _bare(file: str) -> str:
     if Path(file).name != file:
         _refuse(f"The file {file!r} is not in the subject's folder", "Put it there and give its bare name")
-    return folder / file
+    return file
 
 
 def _take(table: Any, where: str, required: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,12 +28,12 @@ def render(ctx: Context) -> None:
         return
     heading = st.container()
     attack, seed, (shap, reference) = _controls(ctx)
-    attacked = waiting.answer(ctx.engine, ctx.attack(attack, seed=seed), f"Running {attack.title}")
+    attacked = waiting.answer(ctx.desk, ctx.attack(attack, seed=seed), f"Running {attack.title}")
     with heading:
         parts.headline(words.attack_headline(ctx.subject, ctx.model, attacked))
     query = ctx.explain(shap, reference).query
     questions = comparison_questions(ctx.model, shap, query, attacked)
-    found = Comparison(attacked, *waiting.answers(ctx.engine, questions, "Explaining before and after"))
+    found = Comparison(attacked, *waiting.answers(ctx.desk, questions, "Explaining before and after"))
     _side_by_side(ctx, found)
     parts.paragraphs(words.attack_statement(ctx.subject, ctx.model, found))
     parts.proof(ctx, attacked, parts.attack_line(attacked))
@@ -146,7 +146,7 @@ def _many(ctx: Context, attack: Attack, seed: int) -> None:
     chosen = data.sample(rows, seed, judged_only=True)
     sizes = sorted({*choices.ATTACK_STEPS[ctx.spec.modality], attack.size} - {0.0})
     questions = [ctx.attack(replace(attack, size=size), chosen, seed, "long") for size in sizes]
-    found = waiting.answers(ctx.engine, questions, f"Attacking {len(chosen):,} rows at {len(sizes)} sizes")
+    found = waiting.answers(ctx.desk, questions, f"Attacking {len(chosen):,} rows at {len(sizes)} sizes")
     labels = data.labels[chosen]
     clean = found[0].clean_class
     shares = [measures.robustness(labels, clean, clean, clean)]

@@ -23,17 +23,17 @@ def render(ctx: Context) -> None:
     st.header(f"What moved the {words.result_noun(ctx.spec)}", anchor=False)
     shap, captum, reference = _methods(ctx)
     asked = [ctx.explain(shap, reference), ctx.explain(captum, reference)]
-    waiting.ahead(ctx.engine, asked[:1])
+    waiting.ahead(ctx.desk, asked[:1])
     left, right = st.columns(2, gap="large")
     with decision:
         story = _decision(ctx, ctx.population(reference).outputs)
     with left:
-        first = waiting.answer(ctx.engine, asked[0], f"Computing {shap.title}")
+        first = waiting.answer(ctx.desk, asked[0], f"Computing {shap.title}")
         _explanation(ctx, first, first, "shap")
     with story:
         parts.paragraphs([words.drivers_paragraph(ctx.subject, ctx.model, first)])
     with right, problems.shown():
-        second = waiting.answer(ctx.engine, asked[1], f"Computing {captum.title}")
+        second = waiting.answer(ctx.desk, asked[1], f"Computing {captum.title}")
         _explanation(ctx, second, first, "captum")
         parts.agreement(ctx, first, second)
     whatif.draw(ctx, shap, first)

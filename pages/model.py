@@ -48,7 +48,7 @@ def _matters(ctx: Context, heading: DeltaGenerator) -> None:
             options = forms.method_options(kind, kind.name)
     chosen = ctx.subject.dataset.sample(rows, seed)
     question = ctx.explain(kind(**options), reference, chosen, "long")
-    found = waiting.answer(ctx.engine, question, f"Explaining {len(chosen):,} rows by {kind.title}")
+    found = waiting.answer(ctx.desk, question, f"Explaining {len(chosen):,} rows by {kind.title}")
     with heading:
         parts.headline(words.importance_headline(ctx.subject, ctx.model, found))
     _importance(ctx, found, seed)
@@ -87,13 +87,17 @@ def _importance(ctx: Context, found: Attribution, seed: int) -> None:
 def _dependence(ctx: Context, found: Attribution) -> None:
     """One feature's effect against its value."""
     spec = ctx.spec
-    names = {feature.name: feature.title for feature in spec.features}
-    first = spec.features[measures.ranking(found.values)[0]].name
+    ranked = [int(i) for i in measures.ranking(found.values) if not spec.features[i].hidden]
+    if not ranked:
+        return
+    places = {spec.features[i].name: i for i in sorted(ranked)}
+    first = spec.features[ranked[0]].name
     st.header("How the effect follows the value", anchor=False, help=parts.term("dependence"))
     with st.container(width=360):
-        name = forms.choice("feature", "Feature", list(names), first, names.__getitem__)
-    position = list(names).index(name)
-    alt = f"{names[name]}: its value across, its effect on {words.score_of(spec, ctx.target)} upwards."
+        name = forms.choice("feature", "Feature", list(places), first, lambda name: spec.features[places[name]].title)
+    position = places[name]
+    title = spec.features[position].title
+    alt = f"{title}: its value across, its effect on {words.score_of(spec, ctx.target)} upwards."
     figure = charts.dependence(found, position, spec, ctx.palette, words.scale_name(spec, ctx.target.scale))
     parts.chart(figure, alt, "dependence")
 
@@ -107,7 +111,7 @@ def _decides(ctx: Context, heading: DeltaGenerator) -> None:
     """Confusion, ROC and calibration on the rows that the model has not seen in training."""
     spec, data = ctx.spec, ctx.subject.dataset
     rows = data.sample(choices.JUDGED, choices.JUDGED_SEED, judged_only=True)
-    outputs = waiting.answer(ctx.engine, ctx.predict(rows), f"Asking the model about {len(rows):,} rows").outputs
+    outputs = waiting.answer(ctx.desk, ctx.predict(rows), f"Asking the model about {len(rows):,} rows").outputs
     labels, two = data.labels[rows], len(spec.classes) == 2
     cutoff = _cutoff(ctx) if two else None
     decided = decide(outputs, spec, cutoff)
@@ -138,7 +142,7 @@ def _predicts(ctx: Context, heading: DeltaGenerator) -> None:
     """Predicted against true numbers, and what is missed, on the rows that the model has not seen in training."""
     spec, data = ctx.spec, ctx.subject.dataset
     rows = data.sample(choices.JUDGED, choices.JUDGED_SEED, judged_only=True)
-    outputs = waiting.answer(ctx.engine, ctx.predict(rows), f"Asking the model about {len(rows):,} rows").outputs
+    outputs = waiting.answer(ctx.desk, ctx.predict(rows), f"Asking the model about {len(rows):,} rows").outputs
     truth, predicted = data.labels[rows], outputs[:, 0]
     found = measures.fit(truth, predicted)
     with heading:
@@ -168,7 +172,7 @@ def _words_that_matter(ctx: Context, heading: DeltaGenerator) -> None:
     chosen = ctx.subject.dataset.sample(rows, seed)
     reference = ctx.subject.reference()
     questions = [ctx.explain(kind(**options), reference, [int(row)]) for row in chosen]
-    found = waiting.answers(ctx.engine, questions, f"Explaining {len(chosen):,} {noun} by {kind.title}")
+    found = waiting.answers(ctx.desk, questions, f"Explaining {len(chosen):,} {noun} by {kind.title}")
     ranked = measures.token_effects(
         [each.query.rows[0] for each in found], [each.values[0] for each in found], ctx.spec.vocabulary.ordinary
     )

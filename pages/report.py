@@ -28,7 +28,7 @@ def render(ctx: Context) -> None:
     with right:
         bar = st.progress(0.0, text="Gathering the evidence")
         case = gather(
-            ctx.engine,
+            ctx.desk,
             ctx.subject,
             ctx.model,
             ctx.row,
@@ -45,7 +45,12 @@ def render(ctx: Context) -> None:
     with left:
         name = f"assay-{ctx.subject.name}-{ctx.row_id}.pdf"
         st.download_button(
-            "Download the PDF", pdf, name, "application/pdf", on_click="ignore", icon=":material/download:"
+            "Download the PDF",
+            lambda: ctx.desk.export("report", pdf, case=case.digest[:16]),
+            name,
+            "application/pdf",
+            on_click="ignore",
+            icon=":material/download:",
         )
         parts.paragraphs(
             [

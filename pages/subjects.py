@@ -3,11 +3,11 @@
 import streamlit as st
 
 from core.errors import UserFacingError
-from engine.intake import save, suggested_name
+from engine.intake import suggested_name
 from engine.oneshot import warm
 from engine.preflight import Preflight
 from engine.sandbox import gaps
-from engine.shelf import Shelved, free_name, remove, shelf
+from engine.shelf import Shelved, free_name
 from engine.subject_files import About, check_name
 from reports import preflight as words
 from ui import bring, parts, problems
@@ -19,10 +19,16 @@ PAGE = Page("Subjects", "subjects", "view", 5, about_row=False)
 
 def render(ctx: Bench) -> None:
     """The list, then the way in."""
-    warm()
-    subjects = shelf()
-    parts.headline(words.shelf_headline(subjects))
+    subjects = ctx.desk.shelf()
+    parts.headline(words.shelf_headline(subjects) if ctx.desk.may("view") else words.granted_headline(subjects))
     _list(ctx, subjects)
+    if ctx.desk.may("bring"):
+        _bring(ctx)
+
+
+def _bring(ctx: Bench) -> None:
+    """Two files, side by side, and what they make together."""
+    warm()
     st.header("Bring your own", anchor=False)
     parts.paragraphs([words.FENCE])
     for gap in gaps():
@@ -30,10 +36,10 @@ def render(ctx: Bench) -> None:
     model = data = None
     left, right = st.columns(2, gap="large")
     with left, problems.shown():
-        model = bring.model()
+        model = bring.model(ctx.desk)
         parts.paragraphs(words.model_sentences(model.facts) if model else [words.MODELS_TAKEN])
     with right, problems.shown():
-        data = bring.data()
+        data = bring.data(ctx.desk)
         parts.paragraphs(words.data_sentences(data.facts) if data else [words.DATA_TAKEN])
     if model is not None and data is not None:
         with problems.shown():
@@ -43,14 +49,15 @@ def render(ctx: Bench) -> None:
 def _list(ctx: Bench, subjects: list[Shelved]) -> None:
     """Every subject with the way to it: the samples side by side, one's own below, line by line."""
     samples = [each for each in subjects if not each.own]
-    for column, subject in zip(st.columns(len(samples), gap="large"), samples, strict=True):
+    for column, subject in zip(st.columns(max(1, len(samples)), gap="large"), samples, strict=False):
         with column:
             _entry(ctx, subject)
     for subject in subjects:
         if subject.own:
             with st.container(horizontal=True, vertical_alignment="center", key=f"own-{subject.name}"):
                 _entry(ctx, subject)
-                _removal(subject)
+                if ctx.desk.removable(subject):
+                    _removal(ctx, subject)
 
 
 def _entry(ctx: Bench, subject: Shelved) -> None:
@@ -68,12 +75,12 @@ def _entry(ctx: Bench, subject: Shelved) -> None:
     parts.quiet(subject.summary)
 
 
-def _removal(subject: Shelved) -> None:
+def _removal(ctx: Bench, subject: Shelved) -> None:
     """Removing is asked for twice."""
     with st.popover("Remove", type="tertiary", key=f"removal-{subject.name}"):
         parts.paragraphs([f"{subject.title} is removed for good: its model, its data, and the way to its answers."])
         if st.button("Remove it", key=f"remove-{subject.name}"):
-            remove(subject.name)
+            ctx.desk.remove(subject.name)
             st.rerun()
 
 
@@ -117,7 +124,7 @@ def _save(ctx: Bench, found: bring.Ready, file_name: str) -> None:
         title = left.text_input("Title", usual.replace("-", " ").capitalize(), max_chars=80)
         noun = middle.text_input("What one row is called", "row", max_chars=40)
         name = right.text_input("Name in addresses", usual, max_chars=48)
-        wanted = st.form_submit_button("Save and explain", type="primary")
+        wanted = st.form_submit_button("Save and explain")
     if wanted:
         check_name(name)
         about = About(
@@ -128,6 +135,6 @@ def _save(ctx: Bench, found: bring.Ready, file_name: str) -> None:
             limits=found.preflight.limits,
             outcome=found.agreed.proposal.outcome,
         )
-        save(found.brought, found.agreed, about)
+        ctx.desk.save(found.brought, found.agreed, about)
         bring.forget()
         st.switch_page(ctx.landing, query_params={"subject": name})

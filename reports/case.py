@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from access.masks import hidden
 from core.digest import digest
 from core.errors import UserFacingError
 from core.nouns import ModelFile, Subject
@@ -65,6 +66,7 @@ class CaseFile:
             (model.name, model.title, model.format),
             model.spec,
             [result.digest for result in self.results],
+            *([hidden(model.spec)] if hidden(model.spec) else []),
         )
 
     @property

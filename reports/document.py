@@ -372,7 +372,8 @@ def _moved_table(case: CaseFile, attacked: Attacked) -> Block:
     for i in order[:_MOST_MOVED]:
         feature, sign = spec.features[i], "+" if shares[i] > 0 else MINUS
         values = (feature.show(each[i]) for each in (clean, moved, noise))
-        rows.append([words.capital(feature.title), *values, f"{sign}{percent(abs(float(shares[i])))}"])
+        share = "hidden" if feature.hidden else f"{sign}{percent(abs(float(shares[i])))}"
+        rows.append([words.capital(feature.title), *values, share])
     rest = len(order) - len(rows)
     note = f"{rest} more were changed by less." if rest else ""
     head = ["Values changed", "before", "after the attack", "after noise", "attack, of its range"]

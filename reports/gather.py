@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+from access.desk import Desk
 from attacks.base import Attack
 from core.nouns import ModelFile, Query, Reference, Subject, Target
 from core.results import Attacked, Comparison
-from engine.engine import Engine, Question
+from engine.engine import Question
 from engine.predict import Predict
 from engine.questions import attack_query, explain_query, population_query, prediction_query, shifted_queries
 from explainers.base import Explainer
@@ -20,7 +21,7 @@ def comparison_questions(model: ModelFile, method: Explainer, query: Query, atta
 
 
 def gather(
-    engine: Engine,
+    desk: Desk,
     subject: Subject,
     model: ModelFile,
     row: int,
@@ -41,7 +42,7 @@ def gather(
     answered = []
 
     def ask(question: Question) -> None:
-        answered.append(engine.ask(question))
+        answered.append(desk.ask(question))
         if progress is not None:
             progress(len(answered) / steps)
 

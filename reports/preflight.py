@@ -6,6 +6,7 @@ from engine.intake import SEED
 from engine.preflight import Preflight
 from engine.shelf import Shelved
 from explainers import EXPLAINERS
+from reports.numbers import counted
 
 _GIVES = {
     "gradients": "Its gradients can be followed, so that every method and attack for networks applies.",
@@ -22,6 +23,13 @@ MODELS_TAKEN = (
 )
 DATA_TAKEN = "CSV, Parquet, Arrow, NumPy, or pictures as a zip with one folder for each class."
 _BLACK_BOX = "It can be asked and not looked into: methods for any model apply."
+
+
+def granted_headline(subjects: list[Shelved]) -> str:
+    """How much was granted to the person."""
+    if not subjects:
+        return "Nothing is granted to you now."
+    return f"{counted(len(subjects), 'frozen subject')} {'is' if len(subjects) == 1 else 'are'} granted to you."
 
 
 def shelf_headline(subjects: list[Shelved]) -> str:

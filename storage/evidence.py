@@ -1,5 +1,8 @@
 """The evidence store: an answer once computed is kept under its digest and never computed again."""
 
+import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from core import codec
@@ -7,9 +10,11 @@ from core.digest import digest
 from core.errors import UserFacingError
 from core.nouns import MethodId, Query
 from core.results import Result
-from storage.files import write_whole
+from storage.vault import Held, Item, Vault
 
-_PRIVATE = 0o600
+_RESULT = "result"
+_QUESTION = "question"
+_REMEDY = "Run python assay.py keys check --remove, then ask again"
 
 
 def question_key(query: Query, method: MethodId) -> str:
@@ -18,75 +23,89 @@ def question_key(query: Query, method: MethodId) -> str:
 
 
 class EvidenceStore:
-    """A folder with two shelves: `results/` by result digest, `questions/` naming each question's result."""
+    """Two kinds of objects in the vault: results by their digest, and questions, each naming its result."""
 
-    def __init__(self, folder: Path) -> None:
-        self._results = folder / "results"
-        self._questions = folder / "questions"
+    def __init__(self, vault: Vault, lasting: float | None = None) -> None:
+        """`lasting`: seconds after which an answer expires; None: it stays."""
+        self._vault = vault
+        self._lasting = lasting
+
+    def has(self, key: str) -> bool:
+        """Whether the question `key` was answered and the answer is still there."""
+        named = self._vault.find(_QUESTION, _question(key))
+        return named is not None and self._vault.has(_RESULT, named.decode(errors="replace"))
 
     def answer(self, key: str) -> Result | None:
         """The stored answer to the question `key`; None: it was never computed, or its result was removed."""
-        question = self._place(self._questions, key)
-        try:
-            named = question.read_text()
-            if not self._place(self._results, named).exists():
-                return None
-        except FileNotFoundError:
+        named = self._vault.find(_QUESTION, _question(key))
+        if named is None:
             return None
-        except (OSError, ValueError) as error:
-            raise _unreadable(question) from error
-        result = self.result(named)
-        if question_key(result.query, result.method) != key:
-            raise _mislabelled(question)
+        result = self._found(named.decode(errors="replace"))
+        if result is not None and question_key(result.query, result.method) != key:
+            raise _mislabelled(_QUESTION, key)
         return result
 
     def result(self, result_digest: str) -> Result:
-        """The result whose digest this is."""
-        place = self._place(self._results, result_digest)
-        try:
-            result = codec.load(place.read_bytes())
-        except Exception as error:  # damage shows itself in more ways than can be listed
-            raise _unreadable(place) from error
-        if result.digest != result_digest:
-            raise _mislabelled(place)
-        return result
+        """The result whose digest this is. Raises Missing where there is none."""
+        return self._read(self._vault.get(_RESULT, result_digest), result_digest)
 
     def keep(self, key: str, result: Result) -> None:
-        """Stores the answer to the question `key`."""
+        """Stores the answer to the question `key`, both at once or neither; what is under legal hold stays as it is."""
+        end = None if self._lasting is None else time.time() + self._lasting
+        question = Item(_QUESTION, _question(key), result.digest.encode(), team=result.query.model, expires=end)
+        items = [Item(_RESULT, result.digest, codec.dump(result), expires=end), question]
         try:
-            self._write(self._place(self._results, result.digest), codec.dump(result))
-            self._write(self._place(self._questions, key), result.digest.encode())
-        except OSError as error:
+            self._vault.put_all(items)
+        except Held:
+            self._vault.put_all(each for each in items if not self._is_held(each))
+
+    def questions(self, model_digest: str) -> list[str]:
+        """The keys of the questions that were asked about a model."""
+        names = self._vault.names(_QUESTION, model_digest)
+        return [name.removeprefix(_question("")) for name in names if name.startswith(_question(""))]
+
+    def _is_held(self, item: Item) -> bool:
+        return self._vault.has(item.kind, item.name) and self._vault.about(item.kind, item.name).held
+
+    def _found(self, result_digest: str) -> Result | None:
+        body = self._vault.find(_RESULT, result_digest)
+        return None if body is None else self._read(body, result_digest)
+
+    @staticmethod
+    def _read(body: bytes, result_digest: str) -> Result:
+        try:
+            result = codec.load(body)
+        except Exception as error:  # damage shows itself in more ways than can be listed
             raise UserFacingError(
-                "The answer could not be kept",
-                f"The evidence store cannot be written ({error.strerror})",
-                "Make room or mend its permissions, then ask again",
+                "A stored answer cannot be read", f"The result {result_digest} cannot be decoded", _REMEDY
             ) from error
-
-    @staticmethod
-    def _place(shelf: Path, name: str) -> Path:
-        """Where something is kept. Raises ValueError for a name that is no digest and might lead elsewhere."""
-        if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
-            raise ValueError(f"{name!r} is no digest")
-        return shelf / name[:2] / name
-
-    @staticmethod
-    def _write(place: Path, body: bytes) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(place, body, _PRIVATE)
+        if result.digest != result_digest:
+            raise _mislabelled(_RESULT, result_digest)
+        return result
 
 
-def _unreadable(place: Path) -> UserFacingError:
+def move_old(folder: Path, store: EvidenceStore) -> int:
+    """Moves the answers that version 0.2 kept in the clear in `folder` into the store. Returns how many.
+
+    Those that cannot be read are dropped: what is asked again is computed again.
+    """
+    moved, shelves = 0, folder / codec.FORMAT
+    for question in shelves.glob("questions/*/*"):
+        with suppress(OSError, ValueError, UserFacingError):
+            named = question.read_text()
+            body = (shelves / "results" / named[:2] / named).read_bytes()
+            store.keep(question.name, EvidenceStore._read(body, named))
+            moved += 1
+    shutil.rmtree(folder, ignore_errors=True)
+    return moved
+
+
+def _question(key: str) -> str:
+    """A question's name; after a change of the format it is computed again."""
+    return f"{codec.FORMAT}/{key}"
+
+
+def _mislabelled(kind: str, name: str) -> UserFacingError:
     return UserFacingError(
-        "A stored answer cannot be read",
-        f"The file {place.name} in the evidence store is damaged or was changed",
-        f"Remove {place}, then ask again",
-    )
-
-
-def _mislabelled(place: Path) -> UserFacingError:
-    return UserFacingError(
-        "A stored answer is not what its name says",
-        f"The file {place.name} in the evidence store leads to another result",
-        f"Remove {place}, then ask again",
+        "A stored answer is not what its name says", f"The {kind} {name} leads to another result", _REMEDY
     )

@@ -5,16 +5,29 @@ import secrets
 from pathlib import Path
 
 
-def write_whole(place: Path, body: bytes, mode: int = 0o666) -> None:
+def write_whole(place: Path, body: bytes, mode: int = 0o666, *, new: bool = False) -> None:
     """Writes `body` beside `place` and moves it there; on any failure nothing is left behind.
 
-    `mode` is what the file allows before the process's umask takes its share.
+    `mode` is what the file allows before the process's umask takes its share. A `new` file takes the place of none:
+    FileExistsError where one is there.
     """
     temporary = place.with_name(f".part-{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(body)
-        temporary.replace(place)
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            place.hardlink_to(temporary)
+            temporary.unlink()
+        else:
+            temporary.replace(place)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def private_folder(folder: Path) -> None:
+    """Makes a folder, with those above it, that only its owner enters; one that is there stays as it is."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)

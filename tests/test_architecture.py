@@ -16,22 +16,22 @@ from models import FORMATS as MODEL_FORMATS
 
 ROOT = Path(__file__).parents[1]
 
-# core <- models | data_files | explainers | attacks <- engine <- reports <- ui <- pages <- app.py
-# core <- storage <- engine, access        access <- ui        assay.py uses engine, reports, storage
+# core <- models | data_files | explainers | attacks <- engine <- access <- reports <- ui <- pages <- app.py
+# core <- storage <- engine        assay.py uses command, access, engine, reports, storage
 METHODS = {"models", "data_files", "explainers", "attacks"}
 BELOW_ENGINE = {"core", "storage"} | METHODS
 MAY_IMPORT = {
     "core": set(),
     **dict.fromkeys(METHODS, {"core"}),
     "storage": {"core"},
-    "access": {"core", "storage"},
     "engine": BELOW_ENGINE,
-    "reports": BELOW_ENGINE | {"engine"},
+    "access": BELOW_ENGINE | {"engine"},
+    "reports": BELOW_ENGINE | {"engine", "access"},
     "ui": BELOW_ENGINE | {"engine", "reports", "access"},
     "pages": BELOW_ENGINE | {"engine", "reports", "access", "ui"},
     "app": BELOW_ENGINE | {"engine", "reports", "access", "ui", "pages"},
-    "command": BELOW_ENGINE | {"engine", "reports"},
-    "assay": BELOW_ENGINE | {"engine", "reports", "command"},
+    "command": BELOW_ENGINE | {"engine", "reports", "access"},
+    "assay": BELOW_ENGINE | {"engine", "reports", "access", "command"},
 }
 WEB = {"streamlit", "starlette", "uvicorn", "plotly"}
 HEAVY = {

@@ -163,10 +163,10 @@ def test_a_question_once_answered_starts_no_worker(door: Run, here: Path, monkey
     asked = f"explain {CASES['tumours'][0]}".split()
     good(door(*asked, "--out first.json"))
 
-    def refuse() -> None:
-        raise AssertionError("a worker was started")
+    def refuse(*_: object) -> None:
+        raise OSError("a worker was started")
 
-    monkeypatch.setattr("engine.engine.WorkerProcess", refuse)
+    monkeypatch.setattr("engine.crew.WorkerProcess", refuse)
     assert assay.main([*asked, "--out", "second.json"]) == 0
     assert (here / "first.json").read_bytes() == (here / "second.json").read_bytes()
 
@@ -316,10 +316,10 @@ def refused(status: int, out: str, err: str, why: str) -> None:
 
 @pytest.fixture
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise AssertionError("a worker was started")
+    def refuse(*_: object) -> None:
+        raise OSError("a worker was started")
 
-    monkeypatch.setattr("engine.engine.WorkerProcess", refuse)
+    monkeypatch.setattr("engine.crew.WorkerProcess", refuse)
 
 
 @pytest.mark.parametrize("name", REFUSED)

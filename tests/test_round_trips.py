@@ -388,7 +388,7 @@ def test_round_trip(
     assert said["data"]["rows"] == ROWS
     assert said["model"]["gradients"] is made.gradients
     subject = load_subject(str(tmp_path / "subject"))
-    engine = Engine(tmp_path / "home")
+    engine = Engine.open()
     try:
         agrees_with_its_library(engine, subject, made.expected)
         is_explained(engine, subject, made)

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from access.desk import Desk
+
 
 @dataclass(frozen=True)
 class Bench:
-    """`landing` is the page that shows a subject's decisions."""
+    """`desk` is what the person may reach; `landing` is the page that shows a subject's decisions."""
 
+    desk: Desk
     landing: st.Page

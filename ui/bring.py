@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from access.desk import Desk
 from core.errors import UserFacingError
 from core.facts import DataFacts, ModelFacts
 from core.nouns import Feature
@@ -51,21 +52,21 @@ class Upload:
     facts: Any = None
 
 
-def model() -> Upload | None:
+def model(desk: Desk) -> Upload | None:
     """The model's file; None before one is there."""
-    return _upload("Model", limits().model, look_at_model, _MODEL_HELP)
+    return _upload(desk, "Model", limits().model, look_at_model, _MODEL_HELP)
 
 
-def data() -> Upload | None:
+def data(desk: Desk) -> Upload | None:
     """The data's file; None before one is there."""
-    return _upload("Data", limits().data, look_at_data, _DATA_HELP)
+    return _upload(desk, "Data", limits().data, look_at_data, _DATA_HELP)
 
 
 _MODEL_HELP = "Told by its content, whatever it is called. How to export one is in docs/bring-a-model.md."
 _DATA_HELP = "Told by its content, whatever it is called. What is understood is in docs/bring/data.md."
 
 
-def _upload(label: str, most: int, look: Look, help: str) -> Upload | None:
+def _upload(desk: Desk, label: str, most: int, look: Look, help: str) -> Upload | None:
     """A file that the person brings; it is kept while they look at other pages."""
     kept: dict[str, Upload] = st.session_state.setdefault(_FILES, {})
     given = st.file_uploader(
@@ -78,6 +79,7 @@ def _upload(label: str, most: int, look: Look, help: str) -> Upload | None:
     )
     if given is not None and (label not in kept or kept[label].id != given.file_id):
         body = given.getvalue()
+        desk.upload(label.lower(), body)
         kept[label] = Upload(given.file_id, given.name, body, hashlib.sha256(body).hexdigest())
     if label not in kept:
         return None

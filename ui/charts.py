@@ -400,8 +400,8 @@ def _swarm(values: np.ndarray, bins: int = 60) -> np.ndarray:
 
 
 def _shades(feature: Feature, values: np.ndarray) -> np.ndarray:
-    """Values as places from 0, the lowest, to 1, the highest that occurs; categories and missing in the middle."""
-    known = np.isfinite(values)
+    """Values as places from 0, the lowest, to 1, the highest that occurs; others in the middle."""
+    known = np.isfinite(values) & (not feature.hidden)
     shades = np.full(len(values), 0.5)
     levels, place = np.unique(values[known], return_inverse=True)
     if feature.kind != "category" and len(levels) > 1:
@@ -410,7 +410,12 @@ def _shades(feature: Feature, values: np.ndarray) -> np.ndarray:
 
 
 def dependence(attribution: Attribution, feature: int, spec: ModelSpec, palette: Palette, unit: str) -> go.Figure:
-    """A feature's value against its effect, one point a row; missing values are left out and counted."""
+    """A feature's value against its effect, one point a row; missing values are left out and counted.
+
+    Raises ValueError for a hidden feature, whose values nobody may read off a chart.
+    """
+    if spec.features[feature].hidden:
+        raise ValueError(f"the values of {spec.features[feature].name} are hidden")
     values = attribution.values.reshape(len(attribution.values), -1)[:, feature]
     rows = attribution.query.rows.reshape(len(values), -1)[:, feature]
     known = np.isfinite(rows)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from access.desk import Desk
 from attacks.base import Attack
 from core.nouns import ModelFile, ModelSpec, Reference, Subject, Target
 from core.results import Prediction
-from engine.engine import Engine, Lane, Question
+from engine.engine import Lane, Question
 from engine.predict import Predict
 from engine.questions import attack_query, explain_query, population_query, prediction_query
 from explainers.base import Explainer
@@ -18,9 +19,12 @@ from ui import waiting
 
 @dataclass(frozen=True)
 class Context:
-    """One view. `row` is the row's position in the data, `outputs` what the model says about it (1, columns)."""
+    """One view. `subject_name` is the subject's name in addresses, `row` the row's position in the data, `outputs` what
+    the model says about it (1, columns).
+    """
 
-    engine: Engine
+    desk: Desk
+    subject_name: str
     subject: Subject
     model: ModelFile
     row: int
@@ -68,4 +72,4 @@ class Context:
     def population(self, reference: Reference) -> Prediction:
         """What the model says about the reference rows."""
         question = Question(self.model, Predict(), population_query(self.model, reference))
-        return waiting.answer(self.engine, question, "Asking the model about the reference rows")
+        return waiting.answer(self.desk, question, "Asking the model about the reference rows")

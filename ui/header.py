@@ -1,42 +1,45 @@
 """The line at the top of every page: subject, model, row and explained class, changed in place."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 import streamlit as st
 
+from access.desk import Desk
 from core.errors import UserFacingError
 from core.nouns import ModelFile, Subject, Target
-from engine.engine import Engine, Question
+from engine.engine import Question
 from engine.predict import Predict
 from engine.questions import default_class, prediction_query
-from engine.subjects import subject_names
 from reports.palette import DARK, LIGHT
 from reports.words import capital
 from ui import address, forms, waiting
 from ui.context import Context
-from ui.state import the_subject, the_titles
 
 T = TypeVar("T")
 _DECIDED = "as decided"
 
 
-def draw(engine: Engine) -> Context:
+def draw(desk: Desk) -> Context:
     """Draws the line and returns the view it names."""
     refused: list[UserFacingError] = []
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
-        subject = _drawn(_subject, the_subject(subject_names()[0]), refused)
+        names = desk.names()
+        if not names:
+            raise _nothing_granted()
+        first = (names[0], desk.subject(names[0]))
+        name, subject = _drawn(lambda: _subject(desk, names), first, refused)
         model = _drawn(lambda: subject.model(_model(subject)), subject.model(), refused)
         row = _drawn(lambda: _row(subject), 0, refused)
         if refused:
             raise refused[0]
         asked = Question(model, Predict(), prediction_query(subject, model, [row]))
-        outputs = waiting.answer(engine, asked, "Starting the model").outputs
+        outputs = waiting.answer(desk, asked, "Starting the model").outputs
         target = Target(_class(subject, model, outputs), model.spec.natural_scale)
     palette = DARK if st.context.theme.type == "dark" else LIGHT
-    return Context(engine, subject, model, row, target, outputs, palette)
+    return Context(desk, name, subject, model, row, target, outputs, palette)
 
 
 def _drawn(control: Callable[[], T], default: T, refused: list[UserFacingError]) -> T:
@@ -48,12 +51,21 @@ def _drawn(control: Callable[[], T], default: T, refused: list[UserFacingError])
         return default
 
 
-def _subject() -> Subject:
-    names = subject_names()
-    titles = the_titles()
-    name = forms.choice("subject", "Subject", names, names[0], titles.__getitem__, on_change=_forget_all_but)
+def _subject(desk: Desk, names: Sequence[str]) -> tuple[str, Subject]:
+    titles = {name: desk.title(name) for name in names}
+    said = list(titles.values())
+    shown = {name: f"{title} ({name})" if said.count(title) > 1 else title for name, title in titles.items()}
+    name = forms.choice("subject", "Subject", names, names[0], shown.__getitem__, on_change=_forget_all_but)
     address.keep("subject", name)
-    return the_subject(name)
+    return name, desk.subject(name)
+
+
+def _nothing_granted() -> UserFacingError:
+    return UserFacingError(
+        "There is nothing here that you may see",
+        "Nothing was granted to you, or every grant has expired or was taken back",
+        "Ask the person who invited you for a grant",
+    )
 
 
 def _forget_all_but(*kept: str) -> None:

@@ -7,9 +7,11 @@ from types import ModuleType
 import streamlit as st
 
 import pages
-from ui import address, header, problems
+from access.desk import Desk
+from core.errors import UserFacingError
+from ui import address, banner, header, problems
 from ui.bench import Bench
-from ui.state import the_engine
+from ui.state import the_desk
 from ui.style import STYLE
 
 
@@ -22,22 +24,60 @@ def main() -> None:
         initial_sidebar_state="collapsed",
     )
     st.markdown(f"<style>{STYLE}</style>", unsafe_allow_html=True)
+    try:
+        desk = the_desk()
+    except UserFacingError as error:
+        _say_only(error)
+        return
     address.begin()
     screens: list[st.Page] = []
-    screens += [_page(module, screens) for module in pages.screens()]
+    for module in pages.screens():
+        if desk.hosted or not module.PAGE.hosted:
+            screens.append(_page(module, desk, screens))
     st.navigation(screens, position="top").run()
     address.end()
 
 
-def _page(module: ModuleType, screens: list[st.Page]) -> st.Page:
+def _say_only(error: UserFacingError) -> None:
+    """One sentence, whatever address it is asked at: the sign-in has ended."""
+    say = functools.partial(problems.show, error)
+    known = [module.PAGE for module in pages.screens()]
+    screens = [st.Page(say, title=page.title, url_path=page.slug, default=not page.slug) for page in known]
+    st.navigation(screens, position="hidden").run()
+
+
+def _page(module: ModuleType, desk: Desk, screens: list[st.Page]) -> st.Page:
     page = module.PAGE
-    draw = functools.partial(_draw, module, screens)
-    return st.Page(draw, title=page.title, url_path=page.slug, default=not page.slug)
+    draw = functools.partial(_draw, module, desk, screens)
+    seen = "visible" if desk.opens(page.action) or not page.slug else "hidden"
+    return st.Page(draw, title=page.title, url_path=page.slug, default=not page.slug, visibility=seen)
 
 
-def _draw(module: ModuleType, screens: list[st.Page]) -> None:
+def _draw(module: ModuleType, desk: Desk, screens: list[st.Page]) -> None:
+    page = module.PAGE
     with problems.shown():
-        module.render(header.draw(the_engine()) if module.PAGE.about_row else Bench(screens[0]))
+        banner.person(desk)
+        if not desk.opens(page.action):
+            _say_where_to_go(screens)
+            desk.require(page.action, page=page.slug or "decision")
+        if page.about_row:
+            ctx = header.draw(desk)
+            banner.frozen(ctx)
+            banner.looked(desk, page.slug, ctx.subject_name, ctx.row_id)
+            module.render(ctx)
+        else:
+            banner.looked(desk, page.slug)
+            module.render(Bench(desk, screens[0]))
+
+
+def _say_where_to_go(screens: list[st.Page]) -> None:
+    """The pages that open to somebody for whom this one does not."""
+    places = [screen for screen in screens if screen.visibility == "visible" and screen.url_path]
+    if places:
+        with st.container(horizontal=True):
+            st.markdown("You may open")
+            for screen in places:
+                st.page_link(screen)
 
 
 main()

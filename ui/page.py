@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Page:
     """One screen. `slug` is its address, "" the landing page; `action` what a person must be allowed to do there.
 
-    `about_row` says whether it is about one row of a subject, which is then chosen at its top.
+    `about_row` says whether it is about one row of a subject, which is then chosen at its top; `hosted` that it makes
+    sense only where people sign in.
     """
 
     title: str
@@ -15,3 +16,4 @@ class Page:
     action: str
     order: int
     about_row: bool = True
+    hosted: bool = False

@@ -4,6 +4,7 @@
   for each that is not there.
 - That an address which only gains its choices is the same view, so that Back leads to the view before.
 - That charts will come. Their library is the largest file of all; it is fetched and started first, not last.
+- Where people sign in: that a sign-in can end while a page is open. The page then goes to the sign-in page.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import streamlit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_STATIC = Path(streamlit.__file__).parent / "static"
 _SCRIPT = """<script>
 window.__streamlit = {BACKEND_BASE_URL: location.origin};
 (() => {
@@ -21,24 +23,44 @@ window.__streamlit = {BACKEND_BASE_URL: location.origin};
   };
 })();
 </script>"""
+# After its WebSocket closed Streamlit asks for the host's settings until it gets them; 401 means: nobody is signed in.
+_SIGNED_OUT = """<script>
+(() => {
+  const ask = window.fetch.bind(window);
+  window.fetch = async (...what) => {
+    const answer = await ask(...what);
+    if (answer.status === 401 && new URL(answer.url).origin === location.origin) location.reload();
+    return answer;
+  };
+})();
+</script>"""
 
 
-def _head() -> bytes:
+def head(hosted: bool) -> bytes:
     """What every page's head begins with."""
-    chunks = Path(streamlit.__file__).parent / "static" / "static" / "js"
-    charts = [path.name for path in chunks.glob("PlotlyChart.*.js")]
+    charts = [path.name for path in (_STATIC / "static" / "js").glob("PlotlyChart.*.js")]
     links = [f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in charts]
     early = "".join(f'import("./static/js/{name}");' for name in charts)
-    early = f'<script type="module">{early}</script>'
-    return f"<head>{_SCRIPT}{''.join(links)}{early}".encode()
+    scripts = f"{_SCRIPT}{_SIGNED_OUT if hosted else ''}"
+    return f'<head>{scripts}{"".join(links)}<script type="module">{early}</script>'.encode()
+
+
+def with_head(body: bytes, new: bytes) -> bytes:
+    """An HTML body with the new head's beginning."""
+    return body.replace(b"<head>", new, 1)
+
+
+def whole_page(hosted: bool) -> bytes:
+    """The page that every view of the app is drawn in, as the browser gets it."""
+    return with_head((_STATIC / "index.html").read_bytes(), head(hosted))
 
 
 class Root:
     """Adds to the head of every HTML answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hosted: bool = False) -> None:
         self._app = app
-        self._head = _head()
+        self._head = head(hosted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _wants_html(scope):
@@ -69,7 +91,7 @@ class _Answer:
                 await self._finish(message)
 
     async def _finish(self, message: Message) -> None:
-        body = self._body.replace(b"<head>", self._head, 1)
+        body = with_head(self._body, self._head)
         kept = [(name, value) for name, value in self._start["headers"] if name not in (b"content-length", b"etag")]
         headers = [*kept, (b"content-length", str(len(body)).encode())]
         await self._send({**self._start, "headers": headers})

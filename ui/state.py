@@ -1,38 +1,54 @@
-"""What outlives one run of a page: the engine and the subjects, one each a process."""
+"""Whose run this is and what they may reach: the desk. The engine behind it is one for the process."""
 
 import functools
+import time
+from dataclasses import asdict
 
-from core.errors import UserFacingError
-from core.nouns import Subject
+import streamlit as st
+
+from access.actions import Refused
+from access.alerts import Bursts
+from access.desk import Desk
+from access.log import Log
+from access.people import LOCAL, Person
+from access.retention import lasting
+from access.sessions import COOKIE, Sessions
+from access.settings import settings
 from engine.engine import Engine
-from engine.subjects import load_subject, subject_names, subject_title, subject_version
-from storage.home import home
+from storage.stores import stores
 
 
 @functools.cache
 def the_engine() -> Engine:
     """The process's engine."""
-    return Engine(home())
+    rules = settings()
+    return Engine.open(lasting(rules.retention.results) if rules else None)
 
 
-def the_subject(name: str) -> Subject:
-    """The subject called `name`, read once until it is written anew."""
-    return _subject(name, subject_version(name))
+@functools.cache
+def the_log() -> Log:
+    """The process's log, watched for bursts where people sign in."""
+    opened, rules = stores(), settings()
+    return Log(opened.database, opened.vault, Bursts(**asdict(rules.alerts)) if rules else None)
 
 
-def the_titles() -> dict[str, str]:
-    """The titles of the subjects by name; the name of one that cannot be read, whose page then says why."""
-    return {name: _title(name, subject_version(name)) for name in subject_names()}
+def the_desk(person: Person | None = None) -> Desk:
+    """What the person of this run may reach; `person` where nobody's run it is, at start-up."""
+    return Desk(person or the_person(), the_engine(), stores(), the_log(), settings())
 
 
-@functools.lru_cache(maxsize=8)
-def _subject(name: str, _version: int) -> Subject:
-    return load_subject(name)
+def the_person(still: bool = False) -> Person:
+    """Who this run is for. Raises UserFacingError where their sign-in has ended since the page was opened.
 
-
-@functools.lru_cache(maxsize=1024)
-def _title(name: str, _version: int) -> str:
-    try:
-        return subject_title(name)
-    except UserFacingError:
-        return name
+    `still`: only looks whether they are still signed in, which does not count as being there.
+    """
+    rules = settings()
+    if rules is None:
+        return LOCAL
+    opened = stores()
+    sessions = Sessions(opened.database, opened.vault, rules)
+    cookie = st.context.cookies.get(COOKIE, "")
+    signed_in = sessions.find(cookie, time.time(), touch=not still)
+    if signed_in is None:
+        raise Refused(sessions.why_not(cookie), "A sign-in does not last for ever", "Sign in again")
+    return signed_in.person

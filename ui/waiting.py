@@ -10,8 +10,9 @@ from typing import TypeVar
 import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
+from access.desk import Desk
 from core.results import Result
-from engine.engine import Cancelled, Engine, Job, Question
+from engine.engine import Cancelled, Job, Question
 from engine.oneshot import in_background
 
 T = TypeVar("T")
@@ -22,57 +23,57 @@ _LONG = "waiting.long"
 PATIENCE = 0.6  # seconds before a progress bar is worth showing
 
 
-def answer(engine: Engine, question: Question, what: str) -> Result:
+def answer(desk: Desk, question: Question, what: str) -> Result:
     """The answer to one question, waited for in place."""
-    return answers(engine, [question], what)[0]
+    return answers(desk, [question], what)[0]
 
 
-def answers(engine: Engine, questions: Sequence[Question], what: str) -> list[Result]:
+def answers(desk: Desk, questions: Sequence[Question], what: str) -> list[Result]:
     """The answers to several questions, waited for in place with one progress bar and one Cancel."""
     _refuse_cancelled(questions)
-    jobs = [engine.submit(question) for question in questions]
-    _supersede(engine, jobs)
+    jobs = [desk.submit(question) for question in questions]
+    _supersede(desk, jobs)
     if not _all_done(jobs, PATIENCE):
-        _wait_in_view(engine, jobs, what)
+        _wait_in_view(desk, jobs, what)
     failed = next((job for job in jobs if job.failed), None)
     if failed is not None:
-        _call_off(engine, jobs)
+        _call_off(desk, jobs)
         if failed.cancelled:
             st.button("Start again", key=f"again-{failed.question.key}")
         failed.result()
     return [job.result() for job in jobs]
 
 
-def _supersede(engine: Engine, jobs: Sequence[Job]) -> None:
+def _supersede(desk: Desk, jobs: Sequence[Job]) -> None:
     """Calls off this person's earlier long questions: nobody looks at that answer any more."""
     long = [job for job in jobs if job.question.lane == "long"]
     if not long:
         return
     for job in st.session_state.get(_LONG, []):
         if job not in long:
-            engine.cancel(job)
+            desk.cancel(job)
     st.session_state[_LONG] = long
 
 
-def ahead(engine: Engine, questions: Sequence[Question]) -> None:
+def ahead(desk: Desk, questions: Sequence[Question]) -> None:
     """Has questions worked on that the page will come to further down."""
     for question in questions:
         if question.key not in _cancelled():
-            engine.submit(question)
+            desk.submit(question)
 
 
-def _wait_in_view(engine: Engine, jobs: Sequence[Job], what: str) -> None:
+def _wait_in_view(desk: Desk, jobs: Sequence[Job], what: str) -> None:
     place = st.empty()
     with place.container(key=f"waiting-{jobs[0].question.key[:12]}"):
         bar = st.progress(0.0, text=what)
-        st.button("Cancel", key=f"cancel-{jobs[0].question.key}", on_click=_cancel, args=(engine, tuple(jobs)))
+        st.button("Cancel", key=f"cancel-{jobs[0].question.key}", on_click=_cancel, args=(desk, tuple(jobs)))
         st.skeleton(height=160)
     try:
         while not _all_done(jobs, 0.25) and not any(job.failed for job in jobs):
             share = sum(job.progress for job in jobs) / len(jobs)
-            bar.progress(share, text=f"{what}{_outlook(jobs, share)}")
+            bar.progress(share, text=f"{what}{_queued(desk, jobs) or _outlook(jobs, share)}")
     except StopException:  # the person has left
-        _call_off(engine, jobs)
+        _call_off(desk, jobs)
         raise
     place.empty()
 
@@ -106,15 +107,21 @@ def was_cancelled(key: str) -> bool:
     return key in _cancelled()
 
 
-def _call_off(engine: Engine, jobs: Sequence[Job]) -> None:
+def _call_off(desk: Desk, jobs: Sequence[Job]) -> None:
     for job in jobs:
-        engine.cancel(job)
+        desk.cancel(job)
 
 
 def _all_done(jobs: Sequence[Job], seconds: float) -> bool:
     """Waits at most `seconds`; whether every job is done."""
     end = time.monotonic() + seconds
     return all([job.wait(max(0.0, end - time.monotonic())) for job in jobs])
+
+
+def _queued(desk: Desk, jobs: Sequence[Job]) -> str:
+    """The place in the queue, while none of these is worked on."""
+    place = min((desk.place(job) for job in jobs if not job.done), default=0)
+    return f", number {place} in the queue" if place else ""
 
 
 def _outlook(jobs: Sequence[Job], share: float) -> str:
@@ -127,11 +134,11 @@ def _outlook(jobs: Sequence[Job], share: float) -> str:
     return f"{done}, about {left:.0f} s to go" if left >= 1.5 else f"{done}, nearly there"
 
 
-def _cancel(engine: Engine, jobs: tuple[Job, ...]) -> None:
+def _cancel(desk: Desk, jobs: tuple[Job, ...]) -> None:
     for job in jobs:
         if not job.done:
             _cancelled().add(job.question.key)
-            engine.cancel(job)
+            desk.cancel(job)
 
 
 def _cancelled() -> set[str]:

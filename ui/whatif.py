@@ -41,9 +41,9 @@ def _answer(ctx: Context, method: Explainer, before: Attribution, edited: np.nda
     asked = Query(ctx.spec.digest, edited[None], (ctx.row_id,), query.target, query.reference, query.seed)
     said = Query(ctx.spec.digest, edited[None], (ctx.row_id,), query.target)
     question = Question(ctx.model, method, asked)
-    waiting.ahead(ctx.engine, [question])
-    outputs = waiting.answer(ctx.engine, Question(ctx.model, Predict(), said), "Asking the model").outputs
-    after = waiting.answer(ctx.engine, question, f"Computing {method.title}")
+    waiting.ahead(ctx.desk, [question])
+    outputs = waiting.answer(ctx.desk, Question(ctx.model, Predict(), said), "Asking the model").outputs
+    after = waiting.answer(ctx.desk, question, f"Computing {method.title}")
     st.markdown(f"**{problems.literal(_headline(ctx, outputs, changed))}**")
     limit = charts.bar_limit(before, after)
     parts.attribution(ctx, after, limit, "what-if", charts.strongest(before, ctx.spec))
@@ -67,10 +67,10 @@ def _differs(edited: np.ndarray, original: np.ndarray) -> np.ndarray:
 def _values(ctx: Context, before: Attribution) -> np.ndarray:
     """The row with the values that a person set; the strongest features are offered first."""
     features = ctx.spec.features
-    places = {feature.name: i for i, feature in enumerate(features)}
-    named = _named(places)
-    first = charts.strongest(before, ctx.spec)[:SHOWN]
-    others = [i for i in range(len(features)) if i not in first]
+    seen = [i for i, feature in enumerate(features) if not feature.hidden]
+    named = _named({features[i].name: i for i in seen})
+    first = [i for i in charts.strongest(before, ctx.spec) if i in seen][:SHOWN]
+    others = [i for i in seen if i not in first]
     edited = ctx.values.copy()
     for i in first:
         with problems.shown():

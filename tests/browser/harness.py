@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,9 +38,14 @@ _AT_REST = f"""() => {{
 
 
 @contextmanager
-def running_app(script: Path, home: Path, log: Path) -> Iterator[str]:
-    """The address of `streamlit run script`, with its evidence under `home` and its output in `log`."""
-    port = _free_port()
+def running_app(
+    script: Path, home: Path, log: Path, env: Mapping[str, str] | None = None, port: int | None = None
+) -> Iterator[str]:
+    """The address of `streamlit run script`, with its evidence under `home` and its output in `log`.
+
+    `env` is added to the environment; a free port is taken where none is named.
+    """
+    port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless", "true"]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
@@ -48,7 +53,7 @@ def running_app(script: Path, home: Path, log: Path) -> Iterator[str]:
         process = subprocess.Popen(
             command,
             cwd=script.parent,
-            env={**os.environ, "ASSAY_HOME": str(home)},
+            env={**os.environ, "ASSAY_HOME": str(home), **(env or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -141,7 +146,8 @@ def _one_line(text: str) -> str:
     return line if len(line) <= 240 else f"{line[:237]}..."
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -13,6 +13,10 @@ from engine.engine import Engine, Job, Lane, Question
 from engine.questions import explain_query
 from engine.subjects import load_subject
 from explainers.base import Explainer
+from storage.blobs import blobs_at
+from storage.database import Database
+from storage.evidence import EvidenceStore
+from storage.vault import Vault
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +35,17 @@ def asking(tumours: Subject) -> Callable[..., Question]:
     return build
 
 
+def evidence(folder: Path) -> EvidenceStore:
+    """The evidence store in a folder, with a database of its own."""
+    folder.mkdir(exist_ok=True)
+    database = Database(f"sqlite:///{folder / 'assay.db'}")
+    return EvidenceStore(Vault(database, blobs_at(str(folder / "vault")), folder.with_name(f"{folder.name}.keys")))
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """An engine with an empty store, its workers ended afterwards."""
-    made = Engine(tmp_path)
+    made = Engine(evidence(tmp_path / "home"))
     yield made
     made.close()
 
@@ -63,7 +74,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine whose workers serve several tests."""
-    made = Engine(tmp_path_factory.mktemp("home"))
+    made = Engine(evidence(tmp_path_factory.mktemp("shared") / "home"))
     yield made
     made.close()
 

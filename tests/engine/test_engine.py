@@ -2,11 +2,14 @@
 
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,16 @@ import pytest
 
 from attacks import attack
 from core.errors import UserFacingError
-from core.nouns import Subject
-from engine.engine import Cancelled, Engine, Job, Question
+from core.nouns import Subject, Target
+from engine import wire
+from engine.crew import Asked, Verdict
+from engine.engine import WORKERS, Cancelled, Engine, Job, Lane, Question, Work
 from engine.predict import Predict
-from engine.questions import attack_query
-from tests.engine.conftest import begun, gone, until
+from engine.questions import attack_query, explain_query
+from explainers import explainer
+from storage.evidence import EvidenceStore
+from storage.stores import Stores
+from tests.engine.conftest import begun, evidence, gone, until
 from tests.engine.doubles import Crashing, Failing, Ones, Refusing, Sleeping
 
 ROOT = Path(__file__).parents[2]
@@ -30,9 +38,17 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From the call on, starting a worker is a failure."""
 
     def refuse() -> None:
-        raise AssertionError("a worker was started")
+        raise OSError(38, "a worker was started")
 
-    return lambda: monkeypatch.setattr("engine.engine.WorkerProcess", refuse)
+    return lambda: monkeypatch.setattr("engine.crew.WorkerProcess", refuse)
+
+
+@pytest.fixture
+def kept(stores: Stores) -> Iterator[Engine]:
+    """An engine on the stores of the environment, of both kinds."""
+    made = Engine(EvidenceStore(stores.vault))
+    yield made
+    made.close()
 
 
 def sentence(job: Job) -> str:
@@ -54,15 +70,17 @@ def long_attack(subject: Subject) -> Question:
 
 
 def test_an_answer_is_kept_and_never_computed_again(
-    engine: Engine, tmp_path: Path, asking: Asking, no_worker: Callable[[], None]
+    kept: Engine, asking: Asking, no_worker: Callable[[], None]
 ) -> None:
-    first = engine.ask(asking(Ones(), [0, 1]))
+    assert not kept.known(asking(Ones(), [0, 1]))
+    first = kept.ask(asking(Ones(), [0, 1]))
     assert (first.values == 1).all() and first.values.shape == (2, 30)
     no_worker()
-    fresh = Engine(tmp_path)
-    again = fresh.ask(asking(Ones(), [0, 1]))
+    another = Engine.open()
+    assert another.known(asking(Ones(), [0, 1]), "somebody")
+    again = another.ask(asking(Ones(), [0, 1]))
     assert again.digest == first.digest
-    assert fresh.submit(asking(Ones(), [0, 1])).done
+    assert another.submit(asking(Ones(), [0, 1])).done
 
 
 def test_another_row_option_or_seed_is_another_question(asking: Asking) -> None:
@@ -185,7 +203,7 @@ def test_a_crash_is_told_in_one_sentence(shared: Engine, asking: Asking, way: st
 def test_a_worker_killed_while_idle_is_replaced(engine: Engine, asking: Asking) -> None:
     pid = engine.ask(asking(Ones())).facts["pid"]
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not any(worker.alive for worker in engine._idle["quick"]))
+    until(lambda: gone(pid))
     assert engine.ask(asking(Ones(mark=1))).facts["pid"] != pid
 
 
@@ -194,10 +212,21 @@ def test_no_worker_to_be_had_is_a_sentence(engine: Engine, asking: Asking, monke
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patch:
-        patch.setattr("engine.engine.WorkerProcess", refuse)
+        patch.setattr("engine.crew.WorkerProcess", refuse)
         jobs = [engine.submit(asking(Ones(mark=mark))) for mark in range(4)]
         for job in jobs:
             assert "No worker could be started" in sentence(job)
+    assert (engine.ask(asking(Ones())).values == 1).all()
+
+
+def test_no_thread_to_be_had_is_a_sentence(engine: Engine, asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", refuse)
+        jobs = [engine.submit(asking(Ones(mark=mark))) for mark in range(4)]
+    assert all("can't start new thread" in sentence(job) for job in jobs)
     assert (engine.ask(asking(Ones())).values == 1).all()
 
 
@@ -205,10 +234,15 @@ def test_workers_end_with_the_engine(engine: Engine, asking: Asking) -> None:
     idle = engine.ask(asking(Ones())).facts["pid"]
     busy = engine.submit(asking(Sleeping()))
     begun(busy)
+    pid, waiting = busy.worker.pid, [engine.submit(asking(Sleeping(), seed=seed)) for seed in (1, 2, 3)]
     engine.close()
-    until(lambda: gone(idle) and gone(busy.worker.pid))
+    until(lambda: gone(idle) and gone(pid))
+    for job in (busy, *waiting):
+        with pytest.raises(Cancelled):
+            job.result()
     with pytest.raises(Cancelled):
-        busy.result()
+        engine.submit(asking(Sleeping(), seed=4))
+    assert (engine.ask(asking(Ones())).values == 1).all()  # what is known is still told
 
 
 # --- methods that fail -----------------------------------------------------------------------------------------------
@@ -256,21 +290,175 @@ def test_what_cannot_be_asked_is_refused_without_a_worker(
 
 
 def test_an_answer_that_cannot_be_kept_is_a_sentence(
-    tmp_path: Path, asking: Asking, monkeypatch: pytest.MonkeyPatch
+    kept: Engine, asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Engine(tmp_path)
-    monkeypatch.setattr("storage.evidence.write_whole", _no_space)
-    try:
-        text = sentence(engine.submit(asking(Ones())))
-        assert text.startswith("The answer could not be kept. The evidence store cannot be written (No space left")
-        monkeypatch.undo()
-        assert (engine.ask(asking(Ones())).values == 1).all()
-    finally:
-        engine.close()
+    def refuse(*_: object, **_more: object) -> None:
+        raise UserFacingError("Nothing can be kept", "There is no space left", "Make room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.vault.Vault.put_all", refuse)
+        assert sentence(kept.submit(asking(Ones()))) == "Nothing can be kept. There is no space left. Make room."
+    assert (kept.ask(asking(Ones())).values == 1).all()
 
 
-def _no_space(*_: object) -> None:
-    raise OSError(28, "No space left on device")
+def test_a_fresh_answer_is_computed_and_leaves_the_kept_one(kept: Engine, asking: Asking) -> None:
+    """The double says in which process it answers, so that two computations have two digests."""
+    first = kept.ask(asking(Ones()))
+    os.kill(first.facts["pid"], signal.SIGKILL)
+    until(lambda: gone(first.facts["pid"]))
+    again = kept.submit(asking(Ones()), fresh=True).result()
+    assert again.facts["pid"] != first.facts["pid"] and again.digest != first.digest
+    assert kept.store.answer(asking(Ones()).key).digest == first.digest
+    assert kept.ask(asking(Ones())).digest == first.digest
+
+
+def test_a_fresh_answer_is_not_kept(engine: Engine, asking: Asking) -> None:
+    assert (engine.submit(asking(Ones()), fresh=True).result().values == 1).all()
+    assert engine.store.answer(asking(Ones()).key) is None
+
+
+def test_a_fresh_answer_repeats_a_real_methods_digest(engine: Engine, tumours: Subject) -> None:
+    query = explain_query(tumours, tumours.model(), [0], Target(1, "margin"), tumours.reference(3))
+    question = Question(tumours.model(), explainer("tree_shap"), query)
+    assert engine.submit(question, fresh=True).result().digest == engine.ask(question).digest
+
+
+# --- several people --------------------------------------------------------------------------------------------------
+
+
+def test_who_asks_again_has_the_same_job(engine: Engine, asking: Asking) -> None:
+    question = asking(Sleeping())
+    mine, yours = engine.submit(question, who="me"), engine.submit(question, who="you")
+    assert engine.submit(question, who="me") is mine is not yours
+    assert engine.known(question, "me") and not engine.known(question, "somebody else")
+    again = engine.submit(question, who="me", fresh=True)
+    assert again is not mine and engine.submit(question, who="me", fresh=True) is again
+    assert engine.submit(question, who="you", fresh=True) is not again
+
+
+def test_a_shared_question_ends_with_the_last_who_waits(engine: Engine, asking: Asking) -> None:
+    question = asking(Sleeping())
+    mine, yours = engine.submit(question, who="me"), engine.submit(question, who="you")
+    begun(mine)
+    pid = mine.worker.pid
+    assert yours.worker.pid == pid
+    engine.cancel(mine, "me")
+    assert mine.done and mine.cancelled and isinstance(pytest.raises(UserFacingError, mine.result).value, Cancelled)
+    assert not yours.done and not gone(pid)
+    with pytest.raises(ValueError, match="somebody else's"):
+        engine.cancel(yours, "me")
+    again = engine.submit(question, who="me")
+    assert again is not mine and again.worker.pid == pid
+    engine.cancel(again, "me")
+    engine.cancel(yours, "you")
+    assert yours.cancelled
+    until(lambda: gone(pid))
+
+
+def test_everybody_who_waits_gets_the_answer(engine: Engine, asking: Asking) -> None:
+    question = asking(Sleeping(seconds=0.3))
+    jobs = [engine.submit(question, who=who) for who in ("a", "b", "c")]
+    assert len({job.result().digest for job in jobs}) == 1
+
+
+def test_quick_turns_go_round_the_people(engine: Engine, asking: Asking) -> None:
+    many = [engine.submit(asking(Sleeping(), seed=seed), who="many") for seed in range(6)]
+    one = engine.submit(asking(Sleeping(), seed=6), who="one")
+    assert [engine.place(job) for job in many] == [0, 0, 1, 3, 4, 5]
+    assert engine.place(one) == 2
+    engine.cancel(many[0], "many")
+    until(lambda: engine.place(one) == 1 and many[2].progress > 0)
+    engine.cancel(many[1], "many")
+    begun(one)
+    assert [engine.place(job) for job in many[3:]] == [1, 2, 3]
+
+
+def test_a_known_answer_never_queues(engine: Engine, asking: Asking, no_worker: Callable[[], None]) -> None:
+    engine.ask(asking(Ones()))
+    busy = [engine.submit(asking(Sleeping(), seed=seed)) for seed in range(4)]
+    no_worker()
+    job = engine.submit(asking(Ones()), who="you")
+    assert job.done and engine.place(job) == 0
+    assert (job.result().values == 1).all()
+    assert engine.place(busy[3]) == 2
+
+
+def test_nobody_has_two_long_ones_at_once(engine: Engine, asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine._answering, "slots", lambda lane: 3)
+    mine = [engine.submit(asking(Sleeping(), lane="long", seed=seed), who="me") for seed in range(2)]
+    yours = engine.submit(asking(Sleeping(), lane="long", seed=2), who="you")
+    begun(mine[0])
+    begun(yours)
+    assert [engine.place(job) for job in (mine[0], yours, mine[1])] == [0, 0, 1]
+    engine.cancel(mine[0], "me")
+    begun(mine[1])
+
+
+def test_cancelled_work_never_ends_a_worker_that_went_on(engine: Engine, asking: Asking) -> None:
+    job = engine.submit(asking(Ones(mark=41)))
+    pid = job.result().facts["pid"]
+    assert job.worker is None
+    job.work.leash.call_off()
+    engine.cancel(job)
+    assert engine.ask(asking(Ones(mark=42))).facts["pid"] == pid
+
+
+def test_a_thousand_questions_of_eight_people_all_end(asking: Asking, tmp_path: Path) -> None:
+    """Asked and called off at random from eight threads, with workers that are none."""
+    engine = Engine(evidence(tmp_path / "home"))
+    stub = Stub()
+    engine._answering = stub
+    questions = [asking(Ones(mark=mark), lane="long" if mark % 3 == 0 else "quick") for mark in range(12)]
+    jobs: list[Job] = []
+    people = [threading.Thread(target=_play, args=(engine, questions, f"p{who}", jobs)) for who in range(8)]
+    for each in people:
+        each.start()
+    for each in people:
+        each.join(60)
+    assert not any(each.is_alive() for each in people)
+    assert all(job.wait(60) for job in jobs) and len(jobs) == 8 * 125
+    assert {type(job._error) for job in jobs} == {Cancelled, UserFacingError}
+    until(lambda: not any(queue.running for queue in engine._queues.values()))
+    assert not engine._works and not any(queue._lines for queue in engine._queues.values())
+    assert stub.most == {"quick": 2, "long": 1}
+    engine.close()
+
+
+class Stub:
+    """Computes nothing, and refuses after a moment; remembers how many it was at, at most."""
+
+    def __init__(self) -> None:
+        self.now, self.most = Counter(), {"quick": 0, "long": 0}
+        self._lock = threading.Lock()
+
+    def slots(self, lane: Lane) -> int:
+        return WORKERS[lane]
+
+    def answer(self, work: Work, _asked: Asked) -> Verdict:
+        lane = work.question.lane
+        with self._lock:
+            self.now[lane] += 1
+            self.most[lane] = max(self.most[lane], self.now[lane])
+        time.sleep(random.random() * 0.01)
+        with self._lock:
+            self.now[lane] -= 1
+        return Verdict(wire.REFUSED, wire.refused(UserFacingError("No", "It was planted", "Go on")))
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+def _play(engine: Engine, questions: list[Question], who: str, jobs: list[Job]) -> None:
+    chance = random.Random(who)
+    for _ in range(125):
+        job = engine.submit(chance.choice(questions), who=who, fresh=chance.random() < 0.2)
+        jobs.append(job)
+        assert engine.place(job) >= 0
+        if chance.random() < 0.5:
+            time.sleep(chance.random() * 0.01)
+            engine.cancel(job, who)
+        elif chance.random() < 0.3:
+            assert job.wait(60)
 
 
 # --- processes -------------------------------------------------------------------------------------------------------
@@ -282,20 +470,20 @@ from engine.engine import Engine, Question
 from engine.questions import attack_query, explain_query
 from engine.subjects import load_subject
 from explainers import explainer
-from pathlib import Path
 
-engine, subject = Engine(Path(sys.argv[1])), load_subject("digits")
+engine, subject = Engine.open(), load_subject("digits")
 model = subject.model()
 query = explain_query(subject, model, [0], Target(0, "logit"), subject.reference(2))
 found = engine.ask(Question(model, explainer("integrated_gradients"), query))
 assert found.complete
 engine.close()
-heavy = {"torch", "captum", "shap", "xgboost", "lightgbm", "sklearn", "numba", "streamlit", "safetensors"}
+heavy = {"torch", "captum", "shap", "xgboost", "lightgbm", "sklearn", "numba", "streamlit", "safetensors", "dask"}
 print(sorted(heavy & set(sys.modules)))
 """
 
 
 def test_the_asking_process_never_loads_a_models_library(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _ANSWER, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    environment = os.environ | {"ASSAY_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-c", _ANSWER]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

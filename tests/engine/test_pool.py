@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -129,14 +130,12 @@ def test_progress_stays_between_none_and_all(
 
 
 _ASKS = """
-import sys
-from pathlib import Path
 from engine.engine import Engine, Question
 from engine.questions import attack_query
 from engine.subjects import load_subject
 from attacks import attack
 
-engine, subject = Engine(Path(sys.argv[1])), load_subject("tumours")
+engine, subject = Engine.open(), load_subject("tumours")
 query = attack_query(subject, subject.model(), range(200))
 job = engine.submit(Question(subject.model(), attack("random_search", size=1e-9, queries=1_000_000), query, "long"))
 while not job.progress:
@@ -148,7 +147,11 @@ job.wait()
 
 def test_a_worker_ends_when_the_process_that_asked_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _ASKS, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _ASKS],
+        cwd=ROOT,
+        env=os.environ | {"ASSAY_HOME": str(tmp_path / "home")},
+        stdout=subprocess.PIPE,
+        text=True,
     ) as asker:
         pid = int(asker.stdout.readline())
         assert not gone(pid)

@@ -293,15 +293,13 @@ def test_an_endless_loop_ends_at_its_time_limit(engine: Engine, asking: Callable
 
 
 _ASKS = """
-import sys
-from pathlib import Path
 from core.nouns import Target
 from engine.engine import Engine, Question
 from engine.questions import explain_query
 from engine.subjects import load_subject
 from tests.engine.doubles import Holding
 
-engine, subject = Engine(Path(sys.argv[1])), load_subject("tumours")
+engine, subject = Engine.open(), load_subject("tumours")
 query = explain_query(subject, subject.model(), [0], Target(1, "margin"), subject.reference(3), 0)
 job = engine.submit(Question(subject.model(), Holding(), query))
 while not job.progress:
@@ -313,7 +311,11 @@ job.wait()
 
 def test_a_worker_that_listens_to_nobody_ends_with_the_process_that_asked(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _ASKS, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _ASKS],
+        cwd=ROOT,
+        env={**os.environ, "ASSAY_HOME": str(tmp_path / "home")},
+        stdout=subprocess.PIPE,
+        text=True,
     ) as asker:
         pid = int(asker.stdout.readline())
         assert not gone(pid)

@@ -11,7 +11,7 @@ from core.errors import UserFacingError
 from core.facts import Extracted, ModelFacts, Wanted
 from core.nouns import Subject
 from engine.proposal import Proposal, Reading
-from engine.subject_files import About, Agreed, Tokens, check_name, write_subject
+from engine.subject_files import About, Agreed, Tokens, check_name, subject_files, write_subject
 from engine.subjects import load_subject, read_model
 
 ABOUT = About("mine", "Mine", row_noun="case", limits="Only a test.")
@@ -34,7 +34,7 @@ def taken_apart(subject: Subject) -> tuple[ModelFacts, bytes, Agreed]:
 def test_what_is_written_is_what_is_read(name: str, tmp_path: Path) -> None:
     sample = load_subject(name)
     facts, file, agreed = taken_apart(sample)
-    write_subject(tmp_path / "mine", ABOUT, facts, file, agreed)
+    write_subject(tmp_path / "mine", subject_files(ABOUT, facts, file, agreed))
     found = load_subject(str(tmp_path / "mine"))
     assert (found.name, found.title, found.row_noun, found.limits) == ("mine", "Mine", "case", "Only a test.")
     np.testing.assert_array_equal(found.dataset.rows, sample.dataset.rows)
@@ -57,7 +57,7 @@ def test_texts_keep_their_tokens(tmp_path: Path) -> None:
     rows = np.array([[1.0, 7, 2, 0], [1, 8, 9, 2]])
     extracted = Extracted(rows, ("1", "2"), np.array([1, 0]), np.ones(2, bool), ("fine", "not fine"))
     agreed = Agreed(proposal, Reading("logit"), extracted, tokens=tokens)
-    write_subject(tmp_path / "mine", ABOUT, facts, b"weights", agreed)
+    write_subject(tmp_path / "mine", subject_files(ABOUT, facts, b"weights", agreed))
     found = load_subject(str(tmp_path / "mine"))
     np.testing.assert_array_equal(found.dataset.rows, rows)
     assert found.model().spec.modality == "text"
@@ -71,7 +71,7 @@ def test_a_regression_keeps_its_numbers(tmp_path: Path) -> None:
     agreed = replace(
         agreed, proposal=proposal, reading=Reading("value"), extracted=replace(agreed.extracted, labels=prices)
     )
-    write_subject(tmp_path / "mine", replace(ABOUT, outcome="price", unit="EUR"), facts, file, agreed)
+    write_subject(tmp_path / "mine", subject_files(replace(ABOUT, outcome="price", unit="EUR"), facts, file, agreed))
     found = load_subject(str(tmp_path / "mine"))
     np.testing.assert_array_equal(found.dataset.labels, prices)
     assert found.model().spec.task == "regression"
@@ -81,7 +81,7 @@ def test_what_nobody_knows_of_training_is_not_made_up(tmp_path: Path) -> None:
     facts, file, agreed = taken_apart(load_subject("tumours"))
     wanted = replace(agreed.proposal.wanted, held_out="")
     agreed = replace(agreed, proposal=replace(agreed.proposal, wanted=wanted))
-    write_subject(tmp_path / "mine", ABOUT, facts, file, agreed)
+    write_subject(tmp_path / "mine", subject_files(ABOUT, facts, file, agreed))
     found = load_subject(str(tmp_path / "mine")).dataset
     assert not found.split_known
     assert len(found.judged) == len(found)
@@ -94,7 +94,7 @@ def test_columns_that_would_clash_get_other_names(tmp_path: Path) -> None:
         replace(each, name=names[i] if i < 3 else each.name) for i, each in enumerate(agreed.proposal.features)
     )
     proposal = replace(agreed.proposal, features=features, wanted=replace(agreed.proposal.wanted, label="held_out"))
-    write_subject(tmp_path / "mine", ABOUT, facts, file, replace(agreed, proposal=proposal))
+    write_subject(tmp_path / "mine", subject_files(ABOUT, facts, file, replace(agreed, proposal=proposal)))
     found = load_subject(str(tmp_path / "mine"))
     np.testing.assert_array_equal(found.dataset.rows, agreed.extracted.rows)
     np.testing.assert_array_equal(found.dataset.labels, agreed.extracted.labels)
@@ -112,7 +112,9 @@ def test_a_subject_is_never_overwritten_and_of_many_at_once_one_wins(tmp_path: P
 
     def write(number: int) -> None:
         try:
-            write_subject(tmp_path / "mine", replace(ABOUT, title=f"Person {number}"), facts, file, agreed)
+            write_subject(
+                tmp_path / "mine", subject_files(replace(ABOUT, title=f"Person {number}"), facts, file, agreed)
+            )
         except UserFacingError as error:
             refused.append(error)
 
@@ -128,12 +130,16 @@ def test_a_subject_is_never_overwritten_and_of_many_at_once_one_wins(tmp_path: P
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts, file, agreed = taken_apart(load_subject("tumours"))
+    files = subject_files(ABOUT, *taken_apart(load_subject("tumours")))
+    written: list[Path] = []
 
-    def full(*_args: object) -> None:
-        raise OSError(28, "No space left on device")
+    def full(path: Path, _body: bytes) -> None:
+        written.append(path)
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        path.touch()
 
-    monkeypatch.setattr("engine.subject_files._write_data", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserFacingError, match="No space left on device"):
-        write_subject(tmp_path / "mine", ABOUT, facts, file, agreed)
-    assert not list(tmp_path.iterdir())
+        write_subject(tmp_path / "mine", files)
+    assert len(written) == 2 and not list(tmp_path.iterdir())

@@ -14,7 +14,9 @@ import pytest
 from pyarrow import parquet
 
 from core.errors import UserFacingError
-from engine.subjects import load_subject, read_model, subject_names, subject_title, subject_version
+from engine.subject_files import keep_subject
+from engine.subjects import files_of, load_subject, read_model, subject_names, subject_title, subject_version
+from storage.stores import Stores
 
 TOML = """
 [subject]
@@ -422,19 +424,22 @@ def test_a_list_longer_than_can_be_held_is_refused_before_it_is_read(pictures: P
         load_subject(str(pictures))
 
 
-def test_subjects_that_were_brought_follow_the_samples(folder: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
-    samples = subject_names()
-    kept = tmp_path / "home" / "subjects"
-    for name in ("mine", "also-mine", "tumours", ".new-1"):
-        shutil.copytree(folder, kept / name)
-    (kept / "unfinished").mkdir()
-    assert subject_names() == (*samples, "also-mine", "mine")
+def test_subjects_that_were_saved_follow_the_samples(folder: Path, stores: Stores, monkeypatch) -> None:
+    files = files_of(str(folder))
+    for name in ("mine", "also-mine", "tumours"):
+        keep_subject(name, files)
+    keep_subject("unfinished", {"data.parquet": b""})
+    assert subject_names() == ("tumours", "digits", "loans", "also-mine", "mine")
     assert load_subject("mine").title == subject_title("mine") == "A small subject"
     assert load_subject("tumours").title != "A small subject", "a sample keeps its name"
-    before = subject_version("mine")
-    assert before and subject_version("nothing") == 0
-    os.utime(kept / "mine" / "subject.toml", ns=(0, before + 1_000_000))
-    assert subject_version("mine") != before
+    assert subject_version("mine") and subject_version("nothing") == 0
     with pytest.raises(UserFacingError, match="no subject"):
         load_subject("../mine")
+    shutil.copytree(folder, folder.parent / "here" / "mine")
+    monkeypatch.chdir(folder.parent / "here")
+    edit(Path("mine"), "A small subject", "A folder")
+    assert load_subject("mine").title == "A small subject", "a name is a name before it is a folder's"
+    assert load_subject("./mine").title == "A folder"
+    before = subject_version("./mine")
+    os.utime("mine/subject.toml", ns=(0, before + 1_000_000))
+    assert subject_version("./mine") != before

@@ -1,0 +1,170 @@
+"""What analysts and auditors pass to each other: frozen versions, grants, comments, findings.
+
+Every function asks the desk whether the person may, which is written into the log, and then has it done.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from access import notes, sharing
+from access.actions import Refused
+from access.desk import Desk, name_digest
+from access.masks import masked
+from access.notes import About, Note, Thread
+from access.sharing import Grant, Snapshot
+from core.digest import digest
+from core.errors import UserFacingError
+from core.nouns import ModelFile, ModelSpec
+from core.results import Result
+from engine.intake import Cancelled, Progress
+from engine.own_rows import own_rows
+
+_SHOWN = 16  # characters of a digest in the log
+
+
+# --- frozen versions -------------------------------------------------------------------------------------------------
+
+
+def freeze(desk: Desk, name: str, title: str, progress: Progress | None = None) -> Snapshot:
+    """Freezes the subject called `name` with every answer about it."""
+    desk.require("freeze", subject=name_digest(name))
+    called = title.strip() or desk.title(name)
+    return sharing.freeze(desk.vault, desk.engine.store, name, desk.person, called, _now(), progress)
+
+
+def versions(desk: Desk, subject: str | None = None) -> list[Snapshot]:
+    """The frozen versions that the person sees, the newest first: all, or those of one subject."""
+    seen = set(desk.names())
+    found = [each for each in sharing.snapshots(desk.vault) if each.short in seen]
+    return [each for each in found if subject in (None, each.subject)]
+
+
+def discard(desk: Desk, snapshot: Snapshot) -> None:
+    """Removes a frozen version that the person froze, for good."""
+    what = {"snapshot": snapshot.id[:_SHOWN]}
+    if desk.hosted and snapshot.by != desk.person.id:
+        refused = Refused("You may not remove this frozen version", "Somebody else froze it", "Ask them to remove it")
+        desk.refuse("remove", refused, **what)
+    desk.require("remove", **what)
+    sharing.discard(desk.vault, snapshot.id)
+
+
+# --- grants ----------------------------------------------------------------------------------------------------------
+
+
+def give(desk: Desk, snapshot: Snapshot, to: str, last_day: date, masks: Sequence[str], budget: int) -> Grant:
+    """Opens a frozen version to one person to the end of a day, with some columns masked and a budget of rows."""
+    who = sharing.recipient(to)
+    desk.require(
+        "grant",
+        snapshot=snapshot.id[:_SHOWN],
+        to=digest("to", who)[:_SHOWN],
+        until=last_day.isoformat(),
+        masks=len(set(masks)),
+        budget=budget,
+    )
+    masked(desk.subject(snapshot.short), masks)  # refuses a column that there is not
+    return sharing.grant(desk.vault, snapshot.id, who, last_day, masks, budget, desk.person, _now())
+
+
+def take_back(desk: Desk, grant: Grant) -> None:
+    """Takes a grant back: pages that are open by it show nothing more."""
+    what = {"snapshot": grant.snapshot[:_SHOWN], "grant": grant.id[:_SHOWN]}
+    desk.demand("grant", **what)
+    desk.log.record(desk.person, "revoke", **what)
+    sharing.revoke(desk.vault, grant.id, _now())
+
+
+def given(desk: Desk) -> list[Grant]:
+    """Every grant that was given, the newest first; none for those who may not freeze."""
+    return sharing.grants(desk.vault) if desk.may("freeze") else []
+
+
+# --- checking for oneself --------------------------------------------------------------------------------------------
+
+
+def bring_rows(
+    desk: Desk,
+    name: str,
+    spec: ModelSpec,
+    file: bytes,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Rows (n, d) of the person's own for a model of the subject called `name`, and what they are called."""
+    action = "ask-shared" if desk.grant(name) else "ask"
+    what = {"subject": name_digest(name), "bytes": len(file), "digest": hashlib.sha256(file).hexdigest()[:_SHOWN]}
+    desk.demand(action, kind="own rows", **what)
+    if desk.rules:
+        limits = desk.rules.limits
+        desk.limits.take(f"upload/{desk.person.id}", len(file), limits.upload_bytes, limits.seconds)
+    desk.log.record(desk.person, "upload", kind="own rows", **what)
+    return own_rows(file, spec, progress, cancelled)
+
+
+def asked(desk: Desk, name: str, model: ModelFile) -> tuple[str, ...]:
+    """The keys of the questions about a model that have an answer: the frozen ones, or those that were asked so far."""
+    desk.grant(name)
+    frozen = sharing.snapshot_of(model)
+    if frozen is not None:
+        return sharing.snapshot(desk.vault, frozen).models[model.spec.digest]
+    return tuple(desk.engine.store.questions(model.spec.digest))
+
+
+def stored(desk: Desk, name: str, model: ModelFile, key: str) -> Result:
+    """The answer to one of the questions `asked`, whole. Raises UserFacingError where there is none."""
+    desk.grant(name)
+    frozen = sharing.snapshot_of(model)
+    if frozen is not None:
+        return sharing.answer(desk.vault, sharing.snapshot(desk.vault, frozen), key)
+    found = desk.engine.store.answer(key)
+    if found is None:
+        raise UserFacingError("This answer is no longer kept", "It was removed since", "Ask the question again")
+    return found
+
+
+# --- what is said ----------------------------------------------------------------------------------------------------
+
+
+def comment(desk: Desk, name: str, text: str, about: About) -> Note:
+    """Keeps what the person says about a subject that they see."""
+    desk.grant(name)
+    desk.require("comment", subject=name_digest(name))
+    return notes.comment(desk.vault, name, text, desk.person, _now(), about)
+
+
+def raise_finding(desk: Desk, name: str, text: str, severity: str, about: About) -> Note:
+    """Keeps a finding about a subject that the person sees."""
+    desk.grant(name)
+    desk.demand("comment", subject=name_digest(name))
+    desk.log.record(desk.person, "finding", subject=name_digest(name), severity=severity)
+    return notes.raise_finding(desk.vault, name, text, severity, desk.person, _now(), about)
+
+
+def answer(desk: Desk, thread: Thread, text: str, close: bool = False) -> Note:
+    """Keeps an answer to what was said; a finding is closed only by those who may see every subject."""
+    desk.grant(thread.note.subject)
+    what = {"subject": name_digest(thread.note.subject), "note": thread.note.id[:_SHOWN]}
+    if close:
+        desk.demand("view", **what)
+    desk.require("comment", kind="close" if close else "answer", **what)
+    return notes.answer(desk.vault, thread.note, text, desk.person, _now(), close)
+
+
+def threads(desk: Desk, name: str) -> list[Thread]:
+    """What was said about a subject: all of it for those who see every subject, else what the person said themselves.
+
+    One auditor does not read another's findings.
+    """
+    if not desk.may("comment"):
+        return []
+    desk.grant(name)
+    said = notes.threads(desk.vault, name)
+    return said if desk.may("view") else [each for each in said if each.note.by == desk.person.id]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

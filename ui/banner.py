@@ -1,0 +1,61 @@
+"""What stands above a page where people sign in: who you are, and whether what you see is live or frozen."""
+
+import streamlit as st
+
+from access.desk import Desk
+from core.errors import UserFacingError
+from ui.context import Context
+from ui.problems import literal
+from ui.state import the_person
+
+_LOOK_AGAIN = "10s"
+_LOOKED = "banner.looked"
+
+
+def person(desk: Desk) -> None:
+    """Who is signed in, and the way out. Nothing where nobody signs in."""
+    if not desk.hosted:
+        return
+    who = desk.person
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="person"):
+        roles = ", ".join(who.roles) or "no role"
+        st.markdown(f":gray[:small[{literal(f'{who.name} ({roles})')}]]", width="content")
+        st.button("Sign out", on_click=st.logout, type="tertiary", key="sign-out")
+    _watch(desk, desk.names())
+
+
+def looked(desk: Desk, page: str, subject: str = "", row: str = "") -> None:
+    """Writes into the log that a view is looked at, once until it is another."""
+    view = (page, subject, row)
+    if st.session_state.get(_LOOKED) != view:
+        desk.looked(*view)
+        st.session_state[_LOOKED] = view
+
+
+def frozen(ctx: Context) -> None:
+    """Says of a frozen subject when it was frozen, what of it is hidden, and how much may still be asked."""
+    snapshot = ctx.desk.snapshot(ctx.subject_name)
+    if snapshot is None:
+        return
+    said = [f"Frozen on {snapshot.on}, digest {snapshot.id[:8]}. What you see here does not change any more."]
+    grant = ctx.desk.grant(ctx.subject_name)
+    if grant is not None:
+        left = ctx.desk.left(grant)
+        said.append(f"It was granted to you until {grant.last_day}; {left:,} rows may still be computed anew.")
+        if grant.masks:
+            said.append(f"{len(grant.masks)} columns are hidden from you.")
+    later = ctx.desk.later(snapshot)
+    if later:
+        said.append(later)
+    st.info(literal(" ".join(said)), icon=":material/ac_unit:")
+
+
+@st.fragment(run_every=_LOOK_AGAIN)
+def _watch(desk: Desk, then: tuple[str, ...]) -> None:
+    """Draws an open page anew when the person has lost, or got, what they may see."""
+    try:
+        now = desk.of(the_person(still=True)).names()
+    except UserFacingError:
+        st.rerun()
+    if now != then:
+        st.rerun()
