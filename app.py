@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
+from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 from streamlit import config
 from streamlit.web.server.starlette import App
@@ -31,6 +32,7 @@ from ui.startup import ask_ahead
 from ui.state import the_desk, the_engine, the_log
 
 _log = logging.getLogger("assay")
+MultiPartParser.spool_max_size = config.get_option("server.maxUploadSize") << 20  # an upload never touches the disk
 FIRST_PAGE = 4.0  # seconds that the first page's browser has the processors to itself
 
 

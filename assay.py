@@ -36,6 +36,7 @@ from engine.questions import (
     explain_query,
     prediction_query,
 )
+from engine.shelf import adopt
 from engine.subjects import load_subject
 from engine.wire import shown
 from explainers import explainer
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(args: argparse.Namespace) -> None:
+    _take_over()
     _deliver(contract.catalogue(), args.out)
 
 
@@ -150,6 +152,7 @@ _COMMANDS = {
 
 
 def _subject(args: argparse.Namespace) -> tuple[Subject, ModelFile]:
+    _take_over()
     subject = load_subject(args.subject)
     return subject, subject.model(args.model)
 
@@ -220,6 +223,14 @@ def _desk() -> Iterator[Desk]:
         yield Desk(LOCAL, engine, opened, Log(opened.database, opened.vault))
     finally:
         engine.close()
+
+
+def _take_over() -> None:
+    """Moves what version 0.2 kept in the clear into the vault; what cannot be moved is said and stays where it is."""
+    try:
+        adopt()
+    except UserFacingError as error:
+        print(f"warning: {shown(str(error))}", file=sys.stderr)
 
 
 def _open_log() -> None:

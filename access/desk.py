@@ -118,8 +118,13 @@ class Desk:
         return max(found, key=self.left)
 
     def subject(self, name: str) -> Subject:
-        """The subject of that name, with hidden columns where it was granted so."""
+        """The subject of that name, with hidden columns where it was granted so.
+
+        Where people sign in, a name is no way to a folder of the server's.
+        """
         grant = self.grant(name)
+        if self.hosted and name not in self.names():
+            self.refuse("view", _not_here(name), subject=name_digest(name))
         subject = _subject(name, subject_version(name))
         return _masked(name, subject_version(name), grant.masks) if grant and grant.masks else subject
 
@@ -302,6 +307,10 @@ def _not_yours(name: str, others: bool) -> Refused:
         "It was not granted to you, or the grant has expired or was taken back",
         "Choose something that was granted to you" if others else "Ask the person who sent you the link to grant it",
     )
+
+
+def _not_here(name: str) -> Refused:
+    return Refused(f"There is no subject {name!r}", "It was never here, or it was removed", "Choose one from the list")
 
 
 def _not_their_own(name: str) -> Refused:

@@ -53,8 +53,8 @@ class WorkerProcess:
 
     def __init__(self, one_file: bool = False) -> None:
         self._process = _STARTER.submit(_start, one_file).result()
-        threading.Thread(target=_log_lines, args=(self._process,), daemon=True).start()
-        self._ended = False
+        self._over = threading.Event()
+        threading.Thread(target=_log_lines, args=(self._process, self._over), daemon=True).start()
         self.held: set[str] = set()
         self.skills: set[str] = set()
         self.origin: str | None = None
@@ -78,11 +78,11 @@ class WorkerProcess:
     @property
     def alive(self) -> bool:
         """Whether it can be asked: one that was ended may still be dying."""
-        return not self._ended and self._process.poll() is None
+        return not self._over.is_set() and self._process.poll() is None
 
     def end(self) -> None:
         """Ends the process at once. Safe to call more than once, and from another thread than the reader's."""
-        self._ended = True
+        self._over.set()
         self._process.kill()
 
     def why_ended(self) -> str:
@@ -115,13 +115,17 @@ def _start(one_file: bool) -> subprocess.Popen:
     )
 
 
-def _log_lines(process: subprocess.Popen) -> None:
-    """What libraries print in a worker goes to the log, a bounded piece at a time and so many of them; then its end."""
+def _log_lines(process: subprocess.Popen, over: threading.Event) -> None:
+    """What libraries print in a worker goes to the log, a bounded piece at a time and so many of them; then its end.
+
+    Its end is said by `over`: while one thread waits for it, another that polls is told that it is alive.
+    """
     said = 0
     while line := process.stderr.readline(4096):
         said += 1
         if said <= _LOGGED:
             _log.warning("worker %d: %s", process.pid, line.decode(errors="replace").rstrip())
+    over.set()
     process.wait()  # leaves no dead process behind
 
 

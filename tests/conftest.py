@@ -1,5 +1,7 @@
 """What every test may ask for."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,9 @@ import pytest
 
 from storage.stores import Stores
 from tests.backends import BACKENDS, Outgrown, opened, outgrown_servers
+
+# No test leaves anything beside the code; those that care name a home of their own.
+os.environ.setdefault("ASSAY_HOME", tempfile.mkdtemp(prefix="assay-tests-") + "/home")
 
 
 @pytest.fixture
