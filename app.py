@@ -19,7 +19,7 @@ from streamlit.web.server.starlette import App
 
 import pages
 from access import retention
-from access.people import LOCAL
+from access.discretion import be_discreet
 from access.settings import CALLBACK, Settings, check_start, settings
 from access.telemetry import telemetry
 from core.errors import UserFacingError
@@ -29,7 +29,7 @@ from ui.headers import Headers
 from ui.loopback import Loopback
 from ui.root import Root
 from ui.startup import ask_ahead
-from ui.state import the_desk, the_engine, the_log
+from ui.state import local_desk, the_engine, the_log
 
 _log = logging.getLogger("assay")
 MultiPartParser.spool_max_size = config.get_option("server.maxUploadSize") << 20  # an upload never touches the disk
@@ -52,7 +52,7 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
 def _prepare() -> None:
     """Gets the landing page ready while the browser is still loading, and what comes after it once that is drawn."""
     if RULES is None:
-        ask_ahead(the_desk(LOCAL))
+        ask_ahead(local_desk())
     from ui import charts  # plotly is not to hold up the server's start
 
     pages.screens()
@@ -88,6 +88,7 @@ def _rules() -> Settings | None:
         )
         if rules is not None:
             _check_root(rules)
+            be_discreet()
             config.set_option("server.cookieSecret", rules.cookie_secret)
     except UserFacingError as error:
         sys.exit(str(error))

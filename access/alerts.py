@@ -36,6 +36,12 @@ def kind_of(entry: Entry) -> str:
     return _KINDS.get(entry.action, "") if entry.outcome == "allowed" else ""
 
 
+def times(entry: Entry) -> int:
+    """How many an entry stands for: refusals that come fast are written together."""
+    many = entry.what.get("times", 1)
+    return many if isinstance(many, int) else 1
+
+
 @dataclass(frozen=True)
 class Alert:
     """A burst: which kind (refusals, uploads or exports), whose (a person's id), how many, within how many seconds."""
@@ -72,7 +78,9 @@ class Bursts:
             return
         with self._lock:
             now = time.monotonic()
-            begun = [who for who in (entry.who, EVERYONE) if self._count(kind, who, most).add(now, self._seconds)]
+            many = min(times(entry), most)
+            both = [(who, self._count(kind, who, most)) for who in (entry.who, EVERYONE)]
+            begun = [who for who, count in both if count.add(now, self._seconds, many)]
         if begun:  # the person's own burst may be what fills everyone's: that is one alert, not two
             self._tell(Alert(kind, begun[0], most, self._seconds, entry.time))
 
@@ -100,9 +108,9 @@ class _Count:
         """The last time."""
         return self._times[-1]
 
-    def add(self, now: float, seconds: float) -> bool:
-        """Counts one more; whether a burst begins. It lasts until `seconds` have gone by without one too many."""
-        self._times.append(now)
+    def add(self, now: float, seconds: float, many: int = 1) -> bool:
+        """Counts `many` more; whether a burst begins. It lasts until `seconds` have gone by without one too many."""
+        self._times.extend([now] * many)
         if len(self._times) < self._times.maxlen or now - self._times[0] > seconds:
             return False
         begins = now > self._quiet_after

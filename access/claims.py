@@ -88,10 +88,14 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _email(claims: Mapping[str, Any]) -> str:
-    """In small letters; "" unless the provider says that it was verified."""
+    """In small letters; "" unless the provider says that it was verified.
+
+    Beyond ASCII nothing counts: there are letters whose small ones are those of another address.
+    """
     email = claims.get("email")
     verified = claims.get("email_verified") is True
-    return email.strip().lower() if verified and isinstance(email, str) and "@" in email else ""
+    plain = isinstance(email, str) and email.isascii() and "@" in email
+    return email.strip().lower() if verified and plain else ""
 
 
 def _name(claims: Mapping[str, Any]) -> str:

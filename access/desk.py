@@ -33,6 +33,7 @@ from engine.subjects import load_subject, subject_names, subject_title, subject_
 from storage.stores import Stores
 
 _SHOWN = 16  # characters of a digest in the log
+LOOK_AGAIN = 1.0  # seconds for which it is taken as known who somebody is
 Progress = Callable[[float], None]
 
 
@@ -42,10 +43,26 @@ def name_digest(name: str) -> str:
 
 
 class Desk:
-    """What one person may reach. `rules` is None where nobody signs in."""
+    """What one person may reach. `rules` is None where nobody signs in.
 
-    def __init__(self, person: Person, engine: Engine, stores: Stores, log: Log, rules: Settings | None = None) -> None:
-        self.person = person
+    `look` finds out who they are now, and raises UserFacingError once their sign-in has ended: pages hold a desk for as
+    long as they are open. `asked` are the questions of theirs that the log has already.
+    """
+
+    def __init__(
+        self,
+        person: Person,
+        engine: Engine,
+        stores: Stores,
+        log: Log,
+        rules: Settings | None = None,
+        look: Callable[[], Person] | None = None,
+        asked: set[str] | None = None,
+    ) -> None:
+        self._person = person
+        self._look = look
+        self._looked = time.monotonic()
+        self._asked = set() if asked is None else asked
         self.engine = engine
         self.vault = stores.vault
         self.database = stores.database
@@ -56,13 +73,16 @@ class Desk:
     # --- permission -------------------------------------------------------------------------------------------------
 
     @property
+    def person(self) -> Person:
+        """Who it is, with the roles that they have now. Raises UserFacingError once their sign-in has ended."""
+        if self._look is not None and time.monotonic() - self._looked > LOOK_AGAIN:
+            self._person, self._looked = self._look(), time.monotonic()
+        return self._person
+
+    @property
     def hosted(self) -> bool:
         """Whether people sign in here."""
         return self.rules is not None
-
-    def of(self, person: Person) -> "Desk":
-        """The desk of the same house for another person."""
-        return Desk(person, self.engine, Stores(self.database, self.vault), self.log, self.rules)
 
     def may(self, action: str) -> bool:
         """Whether the person may do it. Raises KeyError for an action that stands in no row of the table."""
@@ -86,12 +106,22 @@ class Desk:
         """Writes a refusal, then raises it."""
         self.log.refuse(self.person, action, error, **what)
 
-    def looked(self, page: str, subject: str = "", row: str = "") -> None:
-        """Writes that a page is looked at."""
+    def looked(self, page: str, action: str, subject: str = "", row: str = "") -> None:
+        """Writes that a page is looked at, which takes the right to `action`."""
         named = {"subject": name_digest(subject)} if subject else {}
         rows = {"row": digest("row", subject, row)[:_SHOWN]} if row else {}
-        action = "view" if self.may("view") or not subject else "view-shared"
-        self.log.record(self.person, action, page=page or "decision", **named, **rows)
+        shown = action if self.may(action) else f"{action}-shared"
+        self.log.record(self.person, shown, page=page or "decision", **named, **rows)
+
+    def missed(self, what: str) -> None:
+        """Writes that something was asked for that there is not, or not for this person: by the digest of `what`."""
+        action = "view" if self.may("view") else "view-shared"
+        self.log.record(self.person, action, "refused", subject=name_digest(what))
+
+    def sight(self) -> tuple[object, ...]:
+        """What the person sees, and how: where it is another, an open page is out of date."""
+        granted = () if self.may("view") else tuple((each.id, each.masks) for each in self.grants())
+        return (self.person.roles, self.names(), granted)
 
     # --- subjects ---------------------------------------------------------------------------------------------------
 
@@ -161,13 +191,8 @@ class Desk:
         return Shelved(grant.short, self.title(grant.short), summary, own=True)
 
     def upload(self, kind: str, body: bytes) -> None:
-        """Writes that a file is brought, before anything looks at it. Refuses one beyond the person's limits."""
-        what = {"kind": kind, "bytes": len(body), "digest": hashlib.sha256(body).hexdigest()[:_SHOWN]}
-        self.demand("bring", **what)
-        if self.rules:
-            limits = self.rules.limits
-            self._take("bring", f"upload/{self.person.id}", len(body), limits.upload_bytes, **what)
-        self.log.record(self.person, "upload", **what)
+        """Writes that a file is brought, before anything looks at it; the door counted it when it came."""
+        self.require("bring", kind=kind, bytes=len(body), digest=hashlib.sha256(body).hexdigest()[:_SHOWN])
 
     def removable(self, subject: Shelved) -> bool:
         """Whether the person may remove it."""
@@ -175,11 +200,20 @@ class Desk:
 
     def save(self, brought: Brought, agreed: Agreed, about: About) -> None:
         """Saves a subject, the person's own from then on."""
-        self.require("bring", subject=name_digest(about.name), data=brought.data.digest[:_SHOWN])
-        if self.rules:
-            size = len(brought.model_file) + len(brought.data_file)
-            check_storage(self.vault, self.person, size, self.rules.limits.storage_bytes)
+        what = {"subject": name_digest(about.name), "data": brought.data.digest[:_SHOWN]}
+        self.demand("bring", **what)
+        self.check_room("bring", len(brought.model_file) + len(brought.data_file), **what)
+        self.log.record(self.person, "bring", **what)
         intake.save(brought, agreed, about, owner=self.person.id, expires=self._end_of_subjects())
+
+    def check_room(self, action: str, size: int, **what: str | int) -> None:
+        """Refuses what would take more room than the person may have; never at one's own machine."""
+        if self.rules is None:
+            return
+        try:
+            check_storage(self.vault, self.person, size, self.rules.limits.storage_bytes)
+        except UserFacingError as error:
+            self.refuse(action, error, **what)
 
     def _end_of_subjects(self) -> float | None:
         """When a subject that is saved now expires; None: it stays."""
@@ -198,6 +232,7 @@ class Desk:
 
     def submit(self, question: Question, seconds: float | None = None, fresh: bool = False) -> Job:
         """Asks and returns at once. What was answered before takes no more than the right to see it."""
+        question.check()
         known = not fresh and self._known(question)
         self._permit(question, known)
         told = None if known else telemetry().asked(question.method.method.name)
@@ -228,21 +263,25 @@ class Desk:
         """Its place among the waiting: 1 for the next one, 0 for one that is worked on or done."""
         return self.engine.place(job)
 
+    def still_sees(self, question: Question) -> None:
+        """Refuses once the person may no longer see the answer that they wait for."""
+        if not self.may("view"):
+            self._grant_of(question, _said(question))
+
     def _permit(self, question: Question, known: bool) -> None:
-        asked = {
-            "question": question.key[:_SHOWN],
-            "method": question.method.method.name,
-            "model": question.model.spec.digest[:_SHOWN],
-            "rows": len(question.query),
-        }
+        asked = _said(question)
         grant = None if self.may("view") else self._grant_of(question, asked)
         if known:
+            if question.key not in self._asked:
+                self.log.record(self.person, "question", new="no", **asked)
+                self._asked.add(question.key)
             return
         action = "ask-much" if question.lane == "long" else "ask"
         self.demand("ask-shared" if grant else action, **asked)
         if grant:
             self._spend(grant, len(question.query), asked)
-        self.log.record(self.person, "question", **asked)
+        self.log.record(self.person, "question", new="yes", **asked)
+        self._asked.add(question.key)
 
     def _grant_of(self, question: Question, asked: dict[str, str | int]) -> Grant:
         """The grant that covers the question's model; the one with most left where there are several."""
@@ -264,21 +303,34 @@ class Desk:
 
     # --- what leaves ------------------------------------------------------------------------------------------------
 
-    def export(self, kind: str, body: bytes, **what: str | int) -> bytes:
-        """Writes that something is taken away, then gives it."""
-        said = {"kind": kind, "bytes": len(body), "digest": hashlib.sha256(body).hexdigest()[:_SHOWN], **what}
+    def export(self, kind: str, name: str, make: Callable[[], bytes], **what: str | int) -> bytes:
+        """Writes that something of the subject `name` is taken away, then makes it."""
+        said = {"kind": kind, "subject": name_digest(name), **what}
         self.demand("report", **said)
+        self.grant(name)
         if self.rules:
-            self._take("report", f"export/{self.person.id}", 1, self.rules.limits.exports, **said)
+            self.take("report", f"export/{self.person.id}", 1, self.rules.limits.exports, **said)
         self.log.record(self.person, "export", **said)
-        return body
+        return make()
 
-    def _take(self, action: str, name: str, amount: int, most: int, **what: str | int) -> None:
-        """Counts towards a limit of the person's. Refuses what goes beyond it."""
+    def take(self, action: str, name: str, amount: int, most: int, **what: str | int) -> None:
+        """Counts towards a limit of the person's. Refuses what goes beyond it; nothing at one's own machine."""
+        if self.rules is None:
+            return
         try:
             self.limits.take(name, amount, most, self.rules.limits.seconds)
         except UserFacingError as error:
             self.refuse(action, error, **what)
+
+
+def _said(question: Question) -> dict[str, str | int]:
+    """A question as the log has it."""
+    return {
+        "question": question.key[:_SHOWN],
+        "method": question.method.method.name,
+        "model": question.model.spec.digest[:_SHOWN],
+        "rows": len(question.query),
+    }
 
 
 @lru_cache(maxsize=8)

@@ -36,7 +36,6 @@ ENDED: Mapping[str, str] = {
 """Why a sign-in ends, as it is kept, and as the end of a sentence to the person."""
 
 _IS_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
-_IS_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _TOUCH = 30.0  # seconds; how exactly it is kept when a person was last there
 _KEEP_ENDED = 30 * 86400.0  # seconds; so long a person is told why
 
@@ -117,10 +116,16 @@ class Sessions:
         reason = ENDED[why].format(max_age=span(rules.max_age), idle=span(rules.idle))
         return f"Your sign-in has ended: {reason}."
 
-    def end(self, which: str, why: str, now: float | None = None) -> bool:
-        """Ends one sign-in, by its cookie or its id; whether it was there. `why` is a key of ENDED."""
-        key = which if _IS_ID.fullmatch(which) else _key(which)
-        return self._end(why, _now(now), SESSIONS.c.id == key) > 0
+    def end_cookie(self, cookie: str, why: str, now: float | None = None) -> bool:
+        """Ends the sign-in behind a cookie; whether it was there. `why` is a key of ENDED."""
+        return self.end(_key(cookie), why, now)
+
+    def end(self, session: str, why: str, now: float | None = None) -> bool:
+        """Ends one sign-in by its id, which many may read: never by what a browser sent. Whether it was there.
+
+        `why` is a key of ENDED.
+        """
+        return self._end(why, _now(now), SESSIONS.c.id == session) > 0
 
     def end_all(self, person_id: str, why: str, now: float | None = None) -> int:
         """Ends every sign-in of a person; how many. `why` is a key of ENDED."""

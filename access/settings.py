@@ -113,13 +113,13 @@ class Settings:
     @property
     def secure(self) -> bool:
         """Whether people reach Assay by https, so that cookies may say so."""
-        return self.redirect_uri.startswith("https://")
+        return self.origin.startswith("https://")
 
     @property
     def origin(self) -> str:
-        """The address that people reach Assay at, without a path."""
+        """The address that people reach Assay at, without a path, as `plain_origin` writes it."""
         parts = urlsplit(self.redirect_uri)
-        return f"{parts.scheme}://{parts.netloc}"
+        return plain_origin(f"{parts.scheme}://{parts.netloc}")
 
     def streamlit_auth(self) -> dict[str, Any]:
         """The `auth` section of Streamlit's secrets. Every sign-in is made with PKCE and asks for its age."""
@@ -138,6 +138,12 @@ class Settings:
             "client_kwargs": {**provider.client_kwargs, "code_challenge_method": "S256"},
             "authorize_params": asked | dict(provider.authorize_params),
         }
+
+
+def plain_origin(origin: str) -> str:
+    """An origin as browsers write it: in small letters, without the port that its scheme has anyway."""
+    small = origin.lower()
+    return small.removesuffix(":443" if small.startswith("https:") else ":80")
 
 
 def settings() -> Settings | None:

@@ -10,12 +10,15 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
+from access.belonging import belonging
 from access.people import Person
 from core import codec
 from core.digest import digest
@@ -25,7 +28,7 @@ from core.results import Result
 from engine.places import FROZEN, Memory
 from engine.subjects import files_of, read_subject
 from storage.evidence import EvidenceStore
-from storage.vault import Item, Vault
+from storage.vault import Damaged, Held, Item, Missing, Vault
 
 FORMAT = "1"
 """The form of a snapshot and of its digest."""
@@ -39,7 +42,13 @@ _FROZEN_PATH = "vault:frozen/"
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{}~-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+")
 _CLAIM = re.compile(r"https?://[^\s|]+\|\S+")
 
+_DAY = 86_400.0
+_REMEDY = "Put back the store's last copy, or run python assay.py keys check"
+
 Progress = Callable[[float], None]
+Room = Callable[[int], None]
+"""Hears how many bytes are to be copied, and raises where there is no room for them."""
+N = TypeVar("N")
 
 
 # --- snapshots -------------------------------------------------------------------------------------------------------
@@ -101,45 +110,63 @@ def freeze(
     title: str,
     now: datetime,
     progress: Progress | None = None,
+    room: Room | None = None,
 ) -> Snapshot:
-    """Copies the subject called `name` and every answer about its models. The same state frozen twice is one snapshot.
+    """Copies the subject called `name` and every answer that belongs to it. The same state frozen twice is one snapshot.
 
-    Its copies are written first and its own line last: where this is cut short there is no snapshot, and what was
-    copied is taken up again by the next. Raises UserFacingError for a subject that cannot be read, or is frozen.
+    Its copies are written first and its own line last. Where this fails the copies are removed; what a crash leaves of
+    them is taken up again by the next, or removed by `drop_remnants`. Raises UserFacingError for a subject that cannot
+    be read, or is frozen, and what `room` raises.
     """
     if FROZEN.fullmatch(name):
         raise UserFacingError("This is frozen already", f"{name} is a frozen version", "Freeze the subject it is of")
     files = files_of(name)
+    made = _described(evidence, name, files, person, title, now)
+    if vault.has("snapshot", made.id):
+        return snapshot(vault, made.id)
+    if room is not None:
+        room(sum(map(len, files.values())) + sum(map(evidence.size, made.answers.values())))
+    try:
+        _copy_files(vault, made.id, person, files)
+        _copy_answers(vault, made.id, person, made.answers, evidence, progress or (lambda _share: None))
+        vault.put("snapshot", made.id, _packed(made), owner=person.id)
+        return _whole(vault, made)
+    except BaseException:
+        with suppress(UserFacingError):  # what cannot be removed now, `drop_remnants` removes later
+            _clear(vault, made.id, vault.names("frozen", team=made.id))
+        raise
+
+
+def _described(
+    evidence: EvidenceStore, name: str, files: Mapping[str, bytes], person: Person, title: str, now: datetime
+) -> Snapshot:
+    """What is to be frozen, under its digest."""
     subject = read_subject(Memory(name, files))
     answers: dict[str, str] = {}
     models: dict[str, tuple[str, ...]] = {}
     for model in subject.models:
-        found = {key: result.digest for key, result in _answers(evidence, model.spec.digest)}
+        found = belonging(evidence, subject, model.spec.digest, strict=True)
         models[model.spec.digest] = tuple(found)
         answers |= found
     hashes = {file: hashlib.sha256(body).hexdigest() for file, body in files.items()}
     rows = subject.dataset.digest
     key = digest("snapshot", FORMAT, hashes, models, rows, answers)
-    if vault.has("snapshot", key):
-        return snapshot(vault, key)
-    _copy_files(vault, key, person, files)
-    _copy_answers(vault, key, person, answers, evidence, progress or (lambda _share: None))
-    when = now.astimezone(UTC)
-    made = Snapshot(key, name, title, hashes, models, rows, answers, person.id, person.name, when)
-    vault.put("snapshot", key, _packed(made), owner=person.id)
-    return made
+    return Snapshot(key, name, title, hashes, models, rows, answers, person.id, person.name, now.astimezone(UTC))
 
 
 def snapshots(vault: Vault) -> list[Snapshot]:
-    """Every snapshot, the newest first."""
-    return sorted((snapshot(vault, each) for each in vault.names("snapshot")), key=lambda each: each.when, reverse=True)
+    """Every snapshot that can be read, the newest first."""
+    found = _readable(lambda name: snapshot(vault, name), vault.names("snapshot"))
+    return sorted(found, key=lambda each: each.when, reverse=True)
 
 
 def snapshot(vault: Vault, snapshot_id: str) -> Snapshot:
-    """The snapshot of that id. Raises UserFacingError where there is none."""
-    if not vault.has("snapshot", snapshot_id):
-        raise _gone(f"There is no frozen version {snapshot_id[:_SHORT]}")
-    return _snapshot(vault, snapshot_id)
+    """The snapshot of that id. Raises Missing where there is none, Damaged where it cannot be read."""
+    try:
+        written = vault.about("snapshot", snapshot_id).created
+    except Missing:
+        raise _gone(f"There is no frozen version {snapshot_id[:_SHORT]}") from None
+    return _snapshot(vault, snapshot_id, written)
 
 
 def named(vault: Vault, short: str) -> Snapshot:
@@ -150,8 +177,18 @@ def named(vault: Vault, short: str) -> Snapshot:
     return snapshot(vault, found[0])
 
 
+def unreadable(vault: Vault) -> int:
+    """How many snapshots and grants are damaged, which the lists leave out."""
+    lost: list[str] = []
+    list(_readable(lambda name: snapshot(vault, name), vault.names("snapshot"), lost))
+    list(_readable(lambda name: _grant(vault, name), vault.names("grant"), lost))
+    return len(lost)
+
+
 def answer(vault: Vault, frozen: Snapshot, key: str) -> Result:
-    """The answer to the question `key` as it was frozen. Raises KeyError where the snapshot has none."""
+    """The answer to the question `key` as it was frozen. Raises Missing where the snapshot has none, or Damaged."""
+    if key not in frozen.answers:
+        raise Missing("There is no such answer", "It was not frozen with this version", "Choose one of those that were")
     result = codec.load(vault.get("frozen", _answer_name(frozen.id, key)))
     if result.digest != frozen.answers[key]:
         raise _damaged(f"The answer {key[:8]}")
@@ -163,11 +200,11 @@ def recall(vault: Vault, evidence: EvidenceStore, model: str, key: str) -> bool:
 
     `model` is the digest of the model that the question `key` is about.
     """
-    for frozen in snapshots(vault):
-        if model in frozen.models and key in frozen.answers:
-            evidence.keep(key, answer(vault, frozen, key))
-            return True
-    return False
+    having = [each for each in snapshots(vault) if key in each.models.get(model, ())]
+    found = next(_readable(lambda name: answer(vault, snapshot(vault, name), key), [each.id for each in having]), None)
+    if found is not None:
+        evidence.keep(key, found)
+    return found is not None
 
 
 def damage(vault: Vault, frozen: Snapshot) -> list[str]:
@@ -184,18 +221,88 @@ def damage(vault: Vault, frozen: Snapshot) -> list[str]:
     return wrong
 
 
-def discard(vault: Vault, snapshot_id: str) -> None:
-    """Removes a snapshot and its copies for good. Raises UserFacingError where they are held."""
-    vault.remove("frozen", *vault.names("frozen", team=snapshot_id))
+def discard(vault: Vault, snapshot_id: str, now: datetime) -> None:
+    """Ends the grants of a snapshot, then removes it and its copies for good. Raises Held where one of them is held.
+
+    Its line goes before the copies, so that a crash leaves no version whose files are not there.
+    """
+    copies = vault.names("frozen", team=snapshot_id)
+    _refuse_held(vault, snapshot_id, copies)
+    _end_grants(vault, snapshot_id, now)
     vault.remove("snapshot", snapshot_id)
+    _end_grants(vault, snapshot_id, now)  # those that were given meanwhile
+    _clear(vault, snapshot_id, copies)
 
 
-def _answers(evidence: EvidenceStore, model: str) -> Iterator[tuple[str, Result]]:
-    """The answers about a model that are kept, by the keys of their questions."""
-    for key in evidence.questions(model):
-        found = evidence.answer(key)
+def drop_remnants(vault: Vault, now: float) -> int:
+    """Removes copies older than a day that belong to no snapshot and are not held: what a crash left. How many.
+
+    `now` in seconds since 1970.
+    """
+    copies: dict[str, list[str]] = defaultdict(list)
+    for name in vault.names("frozen"):
+        copies[name.partition("/")[0]].append(name)
+    dropped = 0
+    for snapshot_id in copies.keys() - set(vault.names("snapshot")):
+        with suppress(Missing, Held):  # somebody else removes them; an admin holds them
+            if all(now - vault.about("frozen", name).created > _DAY for name in copies[snapshot_id]):
+                _clear(vault, snapshot_id, copies[snapshot_id])
+                dropped += len(copies[snapshot_id])
+    return dropped
+
+
+def _clear(vault: Vault, snapshot_id: str, copies: Sequence[str]) -> None:
+    """Removes copies that belong to no snapshot.
+
+    Where the same state is frozen at this moment by somebody else, some of the copies may be theirs: either they find
+    that their snapshot is not whole, or its line is found here and removed too.
+    """
+    if vault.has("snapshot", snapshot_id):
+        return
+    vault.remove("frozen", *copies)
+    with suppress(UserFacingError):
+        _whole(vault, snapshot(vault, snapshot_id))
+
+
+def _whole(vault: Vault, made: Snapshot) -> Snapshot:
+    """The snapshot, whose copies are all there. Else it is removed, and UserFacingError raised."""
+    there = set(vault.names("frozen", team=made.id))
+    wanted = {f"{made.id}/{file}" for file in made.files} | {_answer_name(made.id, key) for key in made.answers}
+    if wanted <= there:
+        return made
+    vault.remove("snapshot", made.id)
+    raise UserFacingError("It was not frozen", "Somebody removed the same version at this moment", "Freeze it again")
+
+
+def _refuse_held(vault: Vault, snapshot_id: str, copies: Iterable[str]) -> None:
+    for kind, name in [("snapshot", snapshot_id), *(("frozen", copy) for copy in copies)]:
+        with suppress(Missing):
+            if vault.about(kind, name).held:
+                raise Held(
+                    f"The frozen version {snapshot_id[:_SHORT]} stays as it is",
+                    "It is under legal hold",
+                    "Ask an admin to release it, if it may be removed",
+                )
+
+
+def _end_grants(vault: Vault, snapshot_id: str, now: datetime) -> None:
+    for each in grants(vault, snapshot_id):
+        revoke(vault, each.id, now)
+
+
+def _readable(read: Callable[[str], N | None], names: Iterable[str], lost: list[str] | None = None) -> Iterator[N]:
+    """What is there of these names, without what was removed just now and what is damaged, which `lost` lists."""
+    for name in names:
+        try:
+            found = read(name)
+        except Missing:
+            continue
+        except Damaged:
+            if lost is not None:
+                lost.append(name)
+            continue
         if found is not None:
-            yield key, found
+            yield found
 
 
 def _copy_files(vault: Vault, snapshot_id: str, person: Person, files: Mapping[str, bytes]) -> None:
@@ -234,24 +341,34 @@ def _answer_name(snapshot_id: str, key: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _snapshot(vault: Vault, snapshot_id: str) -> Snapshot:
-    """Read once: a snapshot never changes."""
-    plain = json.loads(vault.get("snapshot", snapshot_id))
-    plain["models"] = {model: tuple(keys) for model, keys in plain["models"].items()}
-    plain["when"] = datetime.fromisoformat(plain["when"])
-    found = Snapshot(**plain)
-    known = digest("snapshot", FORMAT, found.files, found.models, found.dataset, found.answers)
+def _snapshot(vault: Vault, snapshot_id: str, _written: float) -> Snapshot:
+    """Read once: a snapshot never changes until it is removed, and then it may be frozen anew under another title."""
+    with _understood(f"The frozen version {snapshot_id[:_SHORT]}"):
+        plain = json.loads(vault.get("snapshot", snapshot_id))
+        plain["models"] = {model: tuple(keys) for model, keys in plain["models"].items()}
+        plain["when"] = datetime.fromisoformat(plain["when"])
+        found = Snapshot(**plain)
+        known = digest("snapshot", FORMAT, found.files, found.models, found.dataset, found.answers)
     if not found.id == known == snapshot_id:
         raise _damaged(f"The frozen version {snapshot_id[:_SHORT]}")
     return found
 
 
-def _gone(what: str) -> UserFacingError:
-    return UserFacingError(what, "It was never there, or it was removed", "Look at the list of frozen versions")
+@contextmanager
+def _understood(what: str) -> Iterator[None]:
+    """Raises Damaged where what is read has another form."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"{what} cannot be read", "It has another form than is written here", _REMEDY) from error
 
 
-def _damaged(what: str) -> UserFacingError:
-    return UserFacingError(
+def _gone(what: str) -> Missing:
+    return Missing(what, "It was never there, or it was removed", "Look at the list of frozen versions")
+
+
+def _damaged(what: str) -> Damaged:
+    return Damaged(
         f"{what} is not what was frozen", "Its digest is another than its name says", "Do not rely on it; freeze again"
     )
 
@@ -331,6 +448,9 @@ def grant(
         now.astimezone(UTC),
     )
     _keep(vault, made)
+    if not vault.has("snapshot", frozen.id):  # it was removed meanwhile, and may be frozen anew
+        vault.remove("grant", made.id)
+        raise _gone(f"There is no frozen version {frozen.id[:_SHORT]}")
     return made
 
 
@@ -348,20 +468,20 @@ def revoke(vault: Vault, grant_id: str, now: datetime) -> Grant:
 
 
 def grants(vault: Vault, snapshot_id: str | None = None) -> list[Grant]:
-    """Every grant, or those of one snapshot, the newest first: also those that have ended."""
-    found = [each for each in (_grant(vault, name) for name in vault.names("grant")) if each is not None]
+    """Every grant that can be read, or those of one snapshot, the newest first: also those that have ended."""
+    found = _readable(lambda name: _grant(vault, name), vault.names("grant"))
     wanted = [each for each in found if snapshot_id in (None, each.snapshot)]
     return sorted(wanted, key=lambda each: each.created, reverse=True)
 
 
 def granted_to(vault: Vault, person: Person, now: datetime) -> list[Grant]:
-    """The live grants of snapshots that there are to this person, the newest first."""
-    found = []
+    """The live grants to this person of snapshots that can be read, the newest first."""
+    found: list[Grant] = []
     for address in _addresses(person):
-        mine = (_grant(vault, name) for name in vault.names("grant", team=_team(address)))
-        found += [each for each in mine if each is not None and each.to == address and each.live(now)]
-    there = [each for each in found if vault.has("snapshot", each.snapshot)]
-    return sorted(there, key=lambda each: each.created, reverse=True)
+        mine = _readable(lambda name: _grant(vault, name), vault.names("grant", team=_team(address)))
+        found += [each for each in mine if each.to == address and each.live(now)]
+    there = {each.id for each in _readable(lambda name: snapshot(vault, name), {each.snapshot for each in found})}
+    return sorted((each for each in found if each.snapshot in there), key=lambda each: each.created, reverse=True)
 
 
 def recipient(text: str) -> str:
@@ -400,10 +520,11 @@ def _grant(vault: Vault, grant_id: str) -> Grant | None:
     body = vault.find("grant", grant_id)
     if body is None:
         return None
-    plain = json.loads(body)
-    for name in ("until", "created", "revoked"):
-        plain[name] = plain[name] and datetime.fromisoformat(plain[name])
-    return Grant(**plain | {"masks": tuple(plain["masks"])})
+    with _understood("A grant"):
+        plain = json.loads(body)
+        for name in ("until", "created", "revoked"):
+            plain[name] = plain[name] and datetime.fromisoformat(plain[name])
+        return Grant(**plain | {"masks": tuple(plain["masks"])})
 
 
 def _team(address: str) -> str:

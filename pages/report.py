@@ -46,7 +46,7 @@ def render(ctx: Context) -> None:
         name = f"assay-{ctx.subject.name}-{ctx.row_id}.pdf"
         st.download_button(
             "Download the PDF",
-            lambda: ctx.desk.export("report", pdf, case=case.digest[:16]),
+            lambda: ctx.desk.export("report", ctx.subject_name, lambda: pdf, case=case.digest[:16]),
             name,
             "application/pdf",
             on_click="ignore",

@@ -10,7 +10,7 @@ from core.digest import digest
 from core.errors import UserFacingError
 from core.nouns import MethodId, Query
 from core.results import Result
-from storage.vault import Held, Item, Vault
+from storage.vault import Damaged, Held, Item, Vault
 
 _RESULT = "result"
 _QUESTION = "question"
@@ -32,21 +32,34 @@ class EvidenceStore:
 
     def has(self, key: str) -> bool:
         """Whether the question `key` was answered and the answer is still there."""
-        named = self._vault.find(_QUESTION, _question(key))
-        return named is not None and self._vault.has(_RESULT, named.decode(errors="replace"))
+        named = self.named(key)
+        return named is not None and self.keeps(named)
+
+    def named(self, key: str) -> str | None:
+        """The digest of the result to the question `key`, which may have been removed; None: it was never computed."""
+        body = self._vault.find(_QUESTION, _question(key))
+        return None if body is None else body.decode(errors="replace")
+
+    def keeps(self, result_digest: str) -> bool:
+        """Whether the result of that digest is still there."""
+        return self._vault.has(_RESULT, result_digest)
+
+    def size(self, result_digest: str) -> int:
+        """How many bytes that result takes. Raises Missing where there is none."""
+        return self._vault.about(_RESULT, result_digest).size
 
     def answer(self, key: str) -> Result | None:
         """The stored answer to the question `key`; None: it was never computed, or its result was removed."""
-        named = self._vault.find(_QUESTION, _question(key))
+        named = self.named(key)
         if named is None:
             return None
-        result = self._found(named.decode(errors="replace"))
+        result = self._found(named)
         if result is not None and question_key(result.query, result.method) != key:
             raise _mislabelled(_QUESTION, key)
         return result
 
     def result(self, result_digest: str) -> Result:
-        """The result whose digest this is. Raises Missing where there is none."""
+        """The result whose digest this is. Raises Missing where there is none, Damaged where it is not what it was."""
         return self._read(self._vault.get(_RESULT, result_digest), result_digest)
 
     def keep(self, key: str, result: Result) -> None:
@@ -76,7 +89,7 @@ class EvidenceStore:
         try:
             result = codec.load(body)
         except Exception as error:  # damage shows itself in more ways than can be listed
-            raise UserFacingError(
+            raise Damaged(
                 "A stored answer cannot be read", f"The result {result_digest} cannot be decoded", _REMEDY
             ) from error
         if result.digest != result_digest:
@@ -105,7 +118,5 @@ def _question(key: str) -> str:
     return f"{codec.FORMAT}/{key}"
 
 
-def _mislabelled(kind: str, name: str) -> UserFacingError:
-    return UserFacingError(
-        "A stored answer is not what its name says", f"The {kind} {name} leads to another result", _REMEDY
-    )
+def _mislabelled(kind: str, name: str) -> Damaged:
+    return Damaged("A stored answer is not what its name says", f"The {kind} {name} leads to another result", _REMEDY)

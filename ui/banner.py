@@ -5,8 +5,8 @@ import streamlit as st
 from access.desk import Desk
 from core.errors import UserFacingError
 from ui.context import Context
+from ui.page import Page
 from ui.problems import literal
-from ui.state import the_person
 
 _LOOK_AGAIN = "10s"
 _LOOKED = "banner.looked"
@@ -21,12 +21,12 @@ def person(desk: Desk) -> None:
         roles = ", ".join(who.roles) or "no role"
         st.markdown(f":gray[:small[{literal(f'{who.name} ({roles})')}]]", width="content")
         st.button("Sign out", on_click=st.logout, type="tertiary", key="sign-out")
-    _watch(desk, desk.names())
+    _watch(desk, desk.sight())
 
 
-def looked(desk: Desk, page: str, subject: str = "", row: str = "") -> None:
+def looked(desk: Desk, page: Page, subject: str = "", row: str = "") -> None:
     """Writes into the log that a view is looked at, once until it is another."""
-    view = (page, subject, row)
+    view = (page.slug, page.action, subject, row)
     if st.session_state.get(_LOOKED) != view:
         desk.looked(*view)
         st.session_state[_LOOKED] = view
@@ -51,10 +51,10 @@ def frozen(ctx: Context) -> None:
 
 
 @st.fragment(run_every=_LOOK_AGAIN)
-def _watch(desk: Desk, then: tuple[str, ...]) -> None:
+def _watch(desk: Desk, then: tuple[object, ...]) -> None:
     """Draws an open page anew when the person has lost, or got, what they may see."""
     try:
-        now = desk.of(the_person(still=True)).names()
+        now = desk.sight()
     except UserFacingError:
         st.rerun()
     if now != then:

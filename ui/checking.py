@@ -10,7 +10,6 @@ import numpy as np
 import streamlit as st
 
 from access import exchange
-from access.desk import name_digest
 from access.masks import hidden
 from core import measures
 from core.digest import short
@@ -276,7 +275,7 @@ def take_away(ctx: Context, keys: Sequence[str]) -> None:
     """The button that gives all answers about the model as one zip."""
     st.download_button(
         f"Download the evidence ({counted(len(keys), 'answer')})",
-        lambda: ctx.desk.export("evidence", _bundle(ctx, keys), subject=name_digest(ctx.subject_name)),
+        lambda: ctx.desk.export("evidence", ctx.subject_name, lambda: _bundle(ctx, keys)),
         f"evidence-{ctx.subject_name}-{ctx.model.name}.zip",
         "application/zip",
         on_click="ignore",

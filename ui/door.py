@@ -6,13 +6,12 @@ each request of a sign-in that goes on. The browser has one random cookie that m
 """
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,15 +21,18 @@ from streamlit.web.server.starlette.starlette_app_utils import decode_signed_val
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from access.actions import allowed
+from access.limits import Exceeded, Limits
 from access.log import Log
 from access.people import Person
 from access.sessions import COOKIE, Sessions, SignedIn
-from access.settings import CALLBACK, Settings, settings
+from access.settings import CALLBACK, Settings, plain_origin, settings
 from core.errors import UserFacingError
 from storage.stores import stores
-from ui import signin
+from ui import signin, uploads
+from ui.counting import Refusals, Starts
 from ui.line import Line, Told
 from ui.loopback import refuse
+from ui.uploads import Uploads
 
 GOING = "assay_going"  # where the person was going before they were asked to sign in
 HEALTH = "/_stcore/health"
@@ -46,7 +48,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
 # What else of Streamlit's own a signed-in person's browser needs; the rest of it is closed to everybody.
 PLAIN = (STREAM, "/_stcore/host-config", "/_stcore/bidi-components/")
 _NOT_A_VIEW = ("/_stcore/", "/auth/", CALLBACK, MEDIA, "/component/", "/static/")
-_QUIET = 10.0  # seconds between two entries in the log about strangers
+_STARTS = 60  # sign-ins a minute that are begun from one address, and as many that are ended
 _LONGEST = 2000  # characters of an address that are remembered or sent on
 _KINDS = (MEDIA, UPLOAD, STREAM, "/_stcore/metrics", "/_stcore/agent/", "/_stcore/", "/component/", "/static/")
 
@@ -60,8 +62,9 @@ class Door:
         self._start = start
         self._log = log
         self._told = Told()
-        self._strangers = 0
-        self._next_entry = 0.0
+        self._uploads = Uploads()
+        self._refusals = Refusals()
+        self._starts = {LOGIN: Starts(_STARTS), CALLBACK: Starts(_STARTS)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or scope["path"] == HEALTH:
@@ -73,7 +76,8 @@ class Door:
             await refuse(scope, receive, send, 503, error.sentence)
 
     async def _meet(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if f"//{Headers(scope=scope).get('host', '').lower()}" != self._start.origin.partition(":")[2].lower():
+        scheme = self._start.origin.partition(":")[0]
+        if plain_origin(f"{scheme}://{Headers(scope=scope).get('host', '')}") != self._start.origin:
             await self._elsewhere(scope, receive, send)
         elif scope["type"] == "http" and scope["path"] == LOGIN:
             await self._begin(scope, receive, send)
@@ -117,6 +121,8 @@ class Door:
         if provider is None:
             await RedirectResponse("/", 303)(scope, receive, send)
             return
+        if await self._too_often(scope, receive, send):
+            return
         query = urlencode({"provider": encode_provider_token(provider.name)}).encode()
         caught = _Caught()
         await self._app({**_with_cookies(scope, {}), "query_string": query}, receive, caught)
@@ -127,7 +133,16 @@ class Door:
             await signin.page(self._start.providers, why, 502)(scope, receive, send)
 
     async def _arrive(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Back from the provider: from a sign-in, or from a sign-out, which brings nothing with it."""
+        """Back from the provider: from a sign-in, or from a sign-out, which brings nothing with it.
+
+        What no sign-in of ours can have led to does not reach Streamlit, which writes what it is told into its log.
+        """
+        asked = QueryParams(scope["query_string"])
+        if "error" in asked or not asked.get("state"):
+            await self._came_back(scope)(scope, receive, send)
+            return
+        if await self._too_often(scope, receive, send):
+            return
         caught = _Caught()
         await self._app(_with_cookies(scope, {}), receive, caught)
         kept = caught.users()
@@ -137,6 +152,15 @@ class Door:
             answer = signin.page(self._start.providers, error.sentence, 403)
         answer.raw_headers.extend(caught.cookies)
         await answer(scope, receive, send)
+
+    async def _too_often(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answers where so many sign-ins came from one address that the provider would be asked too often."""
+        if self._starts[scope["path"]].take((scope.get("client") or ("",))[0]):
+            return False
+        await self._refuse_stranger(scope)
+        why = "Very many sign-ins came from your network in the last minute. Wait a minute, then sign in."
+        await signin.page(self._start.providers, why, 429)(scope, receive, send)
+        return True
 
     async def _sign_in(self, scope: Scope, kept: dict[str, str]) -> Response:
         cookie = await run_in_threadpool(self._open_session, kept, _cookie(scope, COOKIE))
@@ -156,15 +180,16 @@ class Door:
             self._log().refuse(None, "sign-in", error, provider=provider)
         try:
             self._log().record(sessions.find(cookie).person, "sign-in", "allowed", provider=provider)
+            if earlier := sessions.find(before, touch=False):
+                sessions.end_cookie(before, "signed out")
+                self._log().record(earlier.person, "sign-out", "allowed")
         except UserFacingError:
-            sessions.end(cookie, "ended")
+            sessions.end_cookie(cookie, "ended")
             raise
-        if before:
-            sessions.end(before, "signed out")
         return cookie
 
     def _came_back(self, scope: Scope) -> Response:
-        asked = parse_qs(scope["query_string"].decode("latin-1"))
+        asked = QueryParams(scope["query_string"])
         if not {"code", "error"} & asked.keys():
             return RedirectResponse("/", 303)
         why = "The sign-in did not come to its end, or was called off at the provider. Sign in again."
@@ -183,10 +208,12 @@ class Door:
         """A signed-in person's request, with what Streamlit signed put back into it."""
         inside = _with_cookies(scope, signed.cookies)
         if not self._may_reach(scope, signed.person):
-            await run_in_threadpool(self._record, signed.person, "view", "refused", address=_kind(scope))
+            await self._refuse_person(signed.person, "view", address=_kind(scope))
             await refuse(scope, receive, send, 403, "You may not reach this address.")
         elif scope["path"] == LOGOUT:
             await self._leave(inside, receive, send, signed)
+        elif scope["path"].startswith(UPLOAD) and scope["method"] == "PUT":
+            await self._take(inside, receive, send, signed.person)
         elif scope["type"] == "websocket":
             session = signed.person.session
 
@@ -200,15 +227,38 @@ class Door:
     def _may_reach(self, scope: Scope, person: Person) -> bool:
         path, mfa = scope["path"], self._rules().mfa.actions
         if scope["type"] == "websocket":
-            return path == STREAM and Headers(scope=scope).get("origin") == self._start.origin
+            return path == STREAM and plain_origin(Headers(scope=scope).get("origin", "")) == self._start.origin
         for beginning, actions in NEEDED.items():
             if path.startswith(beginning) and not any(allowed(person, each, mfa) for each in actions):
                 return False
+        if path == LOGOUT:  # a link or picture of another site signs nobody out
+            return Headers(scope=scope).get("sec-fetch-site") not in ("cross-site", "same-site")
         if path.startswith(UPLOAD):
-            return self._told.knows(person.session, path.removeprefix(UPLOAD).split("/")[0])
+            return self._told.knows(person.session, _page_of(path))
         if path.startswith(MEDIA):
             return self._told.knows(person.session, path.removeprefix(MEDIA)[:32])
         return not path.startswith("/_stcore") or path.startswith((*PLAIN, *NEEDED))
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send, person: Person) -> None:
+        """Passes an upload on: counted and written before anything of it is read, or refused, which is written too."""
+        try:
+            size = uploads.length(Headers(scope=scope))
+            uploads.check(person, self._rules(), size)
+            with self._uploads.room(person, _page_of(scope["path"]), size):
+                await run_in_threadpool(self._count, person, size)
+                await run_in_threadpool(self._record, person, "upload", "allowed", kind="file", bytes=size)
+                await self._app(scope, receive, send)
+        except uploads.Refusal as error:
+            await self._refuse_person(person, "upload", kind="file")
+            await refuse(scope, receive, send, error.status, error.sentence)
+
+    def _count(self, person: Person, size: int) -> None:
+        """Counts an upload towards the person's limit. Raises uploads.Refusal where that is used up."""
+        rules = self._rules().limits
+        try:
+            Limits(stores().database).take(f"upload/{person.id}", size, rules.upload_bytes, rules.seconds)
+        except Exceeded as error:
+            raise uploads.Refusal(429, error.what, error.why, error.remedy) from None
 
     def _own_page(self, scope: Scope, session: str) -> Scope:
         """A page that was open before, the third word, is taken up again only by the sign-in that opened it."""
@@ -220,7 +270,7 @@ class Door:
 
     async def _leave(self, scope: Scope, receive: Receive, send: Send, signed: SignedIn) -> None:
         """Signs out: here at once, whatever the log says, and at the provider where it knows how."""
-        await run_in_threadpool(self._sessions().end, _cookie(scope, COOKIE), "signed out")
+        await run_in_threadpool(self._sessions().end_cookie, _cookie(scope, COOKIE), "signed out")
         caught = _Caught()
         await self._app(scope, receive, caught)
         answer = RedirectResponse(_short(caught.location) or "/", 303)
@@ -243,13 +293,12 @@ class Door:
         answer.set_cookie(name, value, max_age, path="/", secure=secure, httponly=True, samesite="lax")
 
     async def _refuse_stranger(self, scope: Scope) -> None:
-        """Writes that strangers were refused: one entry now and then with their number, so that none fills the log."""
-        self._strangers += 1
-        now = time.monotonic()
-        if now < self._next_entry:
-            return
-        many, self._strangers, self._next_entry = self._strangers, 0, now + _QUIET
-        await run_in_threadpool(self._record, None, "view", "refused", address=_kind(scope), times=many)
+        await self._refuse_person(None, "view", address=_kind(scope))
+
+    async def _refuse_person(self, person: Person | None, action: str, **what: str) -> None:
+        """Writes that somebody was refused: one entry now and then with their number, so that none fills the log."""
+        if many := self._refusals.add(person.id if person else "", action):
+            await run_in_threadpool(self._record, person, action, "refused", **what, times=many)
 
     def _record(self, person: Person | None, action: str, outcome: str, **what: str | int) -> None:
         self._log().record(person, action, outcome, **what)
@@ -331,6 +380,11 @@ def _is_view(scope: Scope) -> bool:
         and "text/html" in Headers(scope=scope).get("accept", "")
         and not scope["path"].startswith(_NOT_A_VIEW)
     )
+
+
+def _page_of(path: str) -> str:
+    """The page session that an upload is for."""
+    return path.removeprefix(UPLOAD).split("/")[0]
 
 
 def _kind(scope: Scope) -> str:

@@ -15,15 +15,16 @@ from engine.predict import Predict
 from engine.questions import default_class, prediction_query
 from reports.palette import DARK, LIGHT
 from reports.words import capital
-from ui import address, forms, waiting
+from ui import address, banner, forms, waiting
 from ui.context import Context
+from ui.page import Page
 
 T = TypeVar("T")
 _DECIDED = "as decided"
 
 
-def draw(desk: Desk) -> Context:
-    """Draws the line and returns the view it names."""
+def draw(desk: Desk, page: Page) -> Context:
+    """Draws the line and returns the view it names, which is written into the log before it is shown."""
     refused: list[UserFacingError] = []
     with st.container(horizontal=True, vertical_alignment="bottom", key="header"):
         names = desk.names()
@@ -31,10 +32,13 @@ def draw(desk: Desk) -> Context:
             raise _nothing_granted()
         first = (names[0], desk.subject(names[0]))
         name, subject = _drawn(lambda: _subject(desk, names), first, refused)
+        if refused:
+            desk.missed(refused[0].what)
         model = _drawn(lambda: subject.model(_model(subject)), subject.model(), refused)
         row = _drawn(lambda: _row(subject), 0, refused)
         if refused:
             raise refused[0]
+        banner.looked(desk, page, name, subject.dataset.row_ids[row])
         asked = Question(model, Predict(), prediction_query(subject, model, [row]))
         outputs = waiting.answer(desk, asked, "Starting the model").outputs
         target = Target(_class(subject, model, outputs), model.spec.natural_scale)

@@ -21,6 +21,7 @@ LOOK_EVERY = 5.0  # seconds between two looks at a sign-in whose page is at rest
 
 _ADDRESS = re.compile(rb"/media/([0-9a-f]{32})")
 _MOST = 200_000
+_ACTS = ("rerun_script", "file_urls_request", "stop_script")  # what a browser sends only when a person acts
 
 
 class Told:
@@ -113,8 +114,12 @@ class Line:
 
 
 def _is_used(message: Message) -> bool:
-    """Whether a person did something. A page that runs a part of itself again and again does so without anybody."""
+    """Whether a person did something: ran the page, chose a file, stopped what runs.
+
+    A page that runs a part of itself by the clock, and its heartbeat, come without anybody.
+    """
     try:
-        return not BackMsg.FromString(message.get("bytes") or b"").rerun_script.is_auto_rerun
+        said = BackMsg.FromString(message.get("bytes") or b"")
     except DecodeError:
         return False
+    return said.WhichOneof("type") in _ACTS and not said.rerun_script.is_auto_rerun

@@ -61,12 +61,11 @@ def _draw(module: ModuleType, desk: Desk, screens: list[st.Page]) -> None:
             _say_where_to_go(screens)
             desk.require(page.action, page=page.slug or "decision")
         if page.about_row:
-            ctx = header.draw(desk)
+            ctx = header.draw(desk, page)
             banner.frozen(ctx)
-            banner.looked(desk, page.slug, ctx.subject_name, ctx.row_id)
             module.render(ctx)
         else:
-            banner.looked(desk, page.slug)
+            banner.looked(desk, page)
             module.render(Bench(desk, screens[0]))
 
 

@@ -14,8 +14,11 @@ from access.people import LOCAL, Person
 from access.retention import lasting
 from access.sessions import COOKIE, Sessions
 from access.settings import settings
+from core.errors import UserFacingError
 from engine.engine import Engine
 from storage.stores import stores
+
+_ASKED = "address.asked"  # kept when another subject is chosen
 
 
 @functools.cache
@@ -32,23 +35,38 @@ def the_log() -> Log:
     return Log(opened.database, opened.vault, Bursts(**asdict(rules.alerts)) if rules else None)
 
 
-def the_desk(person: Person | None = None) -> Desk:
-    """What the person of this run may reach; `person` where nobody's run it is, at start-up."""
-    return Desk(person or the_person(), the_engine(), stores(), the_log(), settings())
+def the_desk() -> Desk:
+    """What the person of this run may reach."""
+    rules = settings()
+    if rules is None:
+        return local_desk()
+    cookie = st.context.cookies.get(COOKIE, "")
+    look = functools.partial(_person, cookie, touch=False)
+    asked = st.session_state.setdefault(_ASKED, set())
+    return Desk(_person(cookie, touch=True), the_engine(), stores(), the_log(), rules, look, asked)
 
 
-def the_person(still: bool = False) -> Person:
-    """Who this run is for. Raises UserFacingError where their sign-in has ended since the page was opened.
+def local_desk() -> Desk:
+    """The desk of whoever sits at this machine, where nobody signs in."""
+    return Desk(LOCAL, the_engine(), stores(), the_log(), asked=_asked_here())
 
-    `still`: only looks whether they are still signed in, which does not count as being there.
+
+@functools.cache
+def _asked_here() -> set[str]:
+    return set()
+
+
+def _person(cookie: str, touch: bool) -> Person:
+    """Who is signed in by `cookie`; `touch`: by this they show that they are there.
+
+    Raises UserFacingError where their sign-in has ended since the page was opened. It may be asked from any thread.
     """
     rules = settings()
     if rules is None:
-        return LOCAL
+        raise UserFacingError("Assay was set up anew", "ASSAY_CONFIG is no longer set", "Open the page again")
     opened = stores()
     sessions = Sessions(opened.database, opened.vault, rules)
-    cookie = st.context.cookies.get(COOKIE, "")
-    signed_in = sessions.find(cookie, time.time(), touch=not still)
+    signed_in = sessions.find(cookie, time.time(), touch=touch)
     if signed_in is None:
         raise Refused(sessions.why_not(cookie), "A sign-in does not last for ever", "Sign in again")
     return signed_in.person

@@ -1,6 +1,7 @@
 """Waiting for answers: the shape of what comes, how far it is, how long it may take, and a way out."""
 
 import functools
+import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
 from access.desk import Desk
+from core.errors import UserFacingError
 from core.results import Result
 from engine.engine import Cancelled, Job, Question
 from engine.oneshot import in_background
@@ -20,6 +22,7 @@ Progress = Callable[[float], None]
 
 _CANCELLED = "waiting.cancelled"
 _LONG = "waiting.long"
+_LOOK_AGAIN = 12  # quarters of a second between two looks whether the person may still see the answer
 PATIENCE = 0.6  # seconds before a progress bar is worth showing
 
 
@@ -35,6 +38,7 @@ def answers(desk: Desk, questions: Sequence[Question], what: str) -> list[Result
     _supersede(desk, jobs)
     if not _all_done(jobs, PATIENCE):
         _wait_in_view(desk, jobs, what)
+        _look_again(desk, jobs)
     failed = next((job for job in jobs if job.failed), None)
     if failed is not None:
         _call_off(desk, jobs)
@@ -69,13 +73,26 @@ def _wait_in_view(desk: Desk, jobs: Sequence[Job], what: str) -> None:
         st.button("Cancel", key=f"cancel-{jobs[0].question.key}", on_click=_cancel, args=(desk, tuple(jobs)))
         st.skeleton(height=160)
     try:
+        looks = itertools.count(1)
         while not _all_done(jobs, 0.25) and not any(job.failed for job in jobs):
+            if next(looks) % _LOOK_AGAIN == 0:
+                _look_again(desk, jobs)
             share = sum(job.progress for job in jobs) / len(jobs)
             bar.progress(share, text=f"{what}{_queued(desk, jobs) or _outlook(jobs, share)}")
     except StopException:  # the person has left
         _call_off(desk, jobs)
         raise
     place.empty()
+
+
+def _look_again(desk: Desk, jobs: Sequence[Job]) -> None:
+    """Calls off what the person may no longer see."""
+    try:
+        for job in jobs:
+            desk.still_sees(job.question)
+    except UserFacingError:
+        _call_off(desk, jobs)
+        raise
 
 
 def work(key: str, run: Callable[[Progress, Callable[[], bool]], T], what: str) -> T:

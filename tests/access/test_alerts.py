@@ -22,8 +22,8 @@ def watch(webhook: str = "", **other: int) -> Bursts:
     return Bursts(**{**USUAL, **other}, webhook=webhook)
 
 
-def entry(who: str = "ann", action: str = "view", outcome: str = "refused") -> Entry:
-    return Entry(1, GENESIS, "2026-11-26T10:00:00.000Z", who, (), "", action, outcome, {})
+def entry(who: str = "ann", action: str = "view", outcome: str = "refused", **what: str | int) -> Entry:
+    return Entry(1, GENESIS, "2026-11-26T10:00:00.000Z", who, (), "", action, outcome, what)
 
 
 class Clock:
@@ -89,6 +89,18 @@ def test_what_is_no_burst(clock, told):
     see(bursts, 100, action="export", outcome="failed")
     see(bursts, 100, action="sign-in", outcome="allowed")
     assert told() == []
+
+
+def test_an_entry_that_stands_for_several_counts_as_several(clock, told):
+    bursts = watch()
+    see(bursts, 1)
+    see(bursts, 1, times=8)
+    see(bursts, 1, who="ben", times="odd")
+    assert [line.split(" by ")[1].split(",")[0] for line in told()] == ["everyone"]
+    see(bursts, 1, times=1)
+    assert told() == [WORDS]
+    see(watch(), 1, times=10**9)
+    assert told() == [WORDS], "one alert for any number"
 
 
 def test_slow_refusals_are_no_burst(clock, told):

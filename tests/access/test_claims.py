@@ -96,6 +96,11 @@ def test_a_verified_e_mail_address_is_in_small_letters():
     assert person(claims(email=["ada@house.example"], email_verified=True), SETTINGS).email == ""
 
 
+@pytest.mark.parametrize("email", ["\u212aate@x.org", "a\u017fh@x.org", "kat\u00e9@x.org", "kate@\u2139.org", "kate"])
+def test_an_address_with_letters_that_become_others_is_none(email):
+    assert person(claims(email=email, email_verified=True), SETTINGS).email == ""
+
+
 @pytest.mark.parametrize(
     ("said", "there"),
     [

@@ -68,7 +68,7 @@ def test_nobody_without_a_role_gets_anywhere(desk) -> None:
     with pytest.raises(Refused):
         nobody.ask(question(desk(LOCAL)))
     with pytest.raises(Refused):
-        nobody.export("report", b"pdf")
+        nobody.export("report", "tumours", lambda: b"pdf")
     assert written(nobody) == [("view-shared", "refused")] * 2 + [("report", "refused")]
 
 
@@ -79,7 +79,9 @@ def test_an_answer_costs_the_right_to_ask_once_and_to_see_from_then_on(desk) -> 
         viewer.ask(heavy)
     found = analyst.ask(heavy)
     assert viewer.ask(heavy).digest == found.digest
-    assert written(viewer) == [("ask-much", "refused"), ("question", "allowed")]
+    assert viewer.ask(heavy).digest == found.digest
+    assert written(viewer) == [("ask-much", "refused"), ("question", "allowed"), ("question", "allowed")]
+    assert [entry.what["new"] for entry in viewer.log.entries(action="question")] == ["no", "yes"]
 
 
 def test_the_log_has_the_question_before_it_is_asked(desk, engine: Engine, monkeypatch) -> None:
@@ -91,17 +93,21 @@ def test_the_log_has_the_question_before_it_is_asked(desk, engine: Engine, monke
 
     monkeypatch.setattr(analyst.log, "record", full)
     monkeypatch.setattr(engine, "submit", lambda *_, **__: pytest.fail("it was asked without being written"))
+
+    def never() -> bytes:
+        pytest.fail("it was made without being written")
+
     with pytest.raises(UserFacingError, match="disk is full"):
         analyst.submit(asked)
     with pytest.raises(UserFacingError, match="disk is full"):
-        analyst.export("report", b"pdf")
+        analyst.export("report", "tumours", never)
     with pytest.raises(UserFacingError, match="disk is full"):
         analyst.upload("model", b"model")
 
 
 def test_what_is_written_names_nothing_of_theirs(desk) -> None:
     analyst = desk(person("analyst"))
-    analyst.looked("attack", "tumours", "275")
+    analyst.looked("attack", "view", "tumours", "275")
     analyst.ask(question(analyst))
     said = " ".join(entry.text for entry in analyst.log.entries())
     assert "tumours" not in said and "275" not in said and "@" not in said
@@ -110,15 +116,46 @@ def test_what_is_written_names_nothing_of_theirs(desk) -> None:
 
 def test_limits_hold_for_people_who_sign_in_and_not_at_ones_own_machine(desk) -> None:
     analyst, local = desk(person("analyst")), desk(LOCAL)
-    analyst.upload("model", b"x" * 60)
-    with pytest.raises(UserFacingError, match="bring more files for now"):
-        analyst.upload("data", b"x" * 60)
-    local.upload("data", b"x" * 600)
-    assert [analyst.export("report", b"pdf") for _ in range(2)] == [b"pdf", b"pdf"]
+    assert [analyst.export("report", "tumours", lambda: b"pdf") for _ in range(2)] == [b"pdf", b"pdf"]
     with pytest.raises(UserFacingError, match="take more away for now"):
-        analyst.export("report", b"pdf")
-    assert written(analyst).count(("export", "allowed")) == 2
-    assert written(analyst)[-1] == ("report", "refused")
+        analyst.export("report", "tumours", lambda: pytest.fail("it was made beyond the limit"))
+    with pytest.raises(UserFacingError, match="no room"):
+        analyst.check_room("bring", 101)
+    assert [local.export("report", "tumours", lambda: b"pdf") for _ in range(3)] == [b"pdf"] * 3
+    local.check_room("bring", 1 << 40)
+    assert written(analyst).count(("export", "allowed")) == 2 + 3
+    assert ("report", "refused") in written(analyst)
+    assert ("bring", "refused") in written(analyst)
+
+
+def test_a_page_that_stays_open_has_the_rights_that_the_person_has_now(desk, stores, engine, monkeypatch) -> None:
+    monkeypatch.setattr("access.desk.LOOK_AGAIN", -1.0)
+    now = [person("analyst")]
+
+    def look() -> Person:
+        if not now:
+            raise Refused("Your sign-in has ended", "You signed out", "Sign in again")
+        return now[0]
+
+    open_page = Desk(person("analyst"), engine, stores, Log(stores.database, stores.vault), RULES, look)
+    asked = question(open_page)
+    before = open_page.sight()
+    now[0] = person(name="analyst")
+    assert open_page.sight() != before
+    with pytest.raises(Refused, match="no role|granted"):
+        open_page.ask(asked)
+    with pytest.raises(Refused, match="no role"):
+        open_page.export("report", "tumours", lambda: b"pdf")
+    now.clear()
+    with pytest.raises(Refused, match="has ended"):
+        open_page.ask(asked)
+
+
+def test_a_name_is_no_way_to_a_folder_of_the_servers(desk) -> None:
+    from engine.places import SAMPLES
+
+    with pytest.raises(Refused, match="There is no subject"):
+        desk(person("analyst")).subject(str(SAMPLES / "loans"))
 
 
 def test_a_second_factor_is_asked_for_where_the_table_says_so(desk) -> None:
@@ -181,6 +218,17 @@ class TestShared:
         assert auditor.names() == ()
         with pytest.raises(Refused, match="expired or was taken back"):
             auditor.ask(asked)
+
+    def test_an_answer_under_way_is_not_shown_once_it_is_taken_back(self, analyst: Desk, auditor: Desk, frozen) -> None:
+        grant = exchange.give(analyst, frozen, "auditor@example.com", TOMORROW, (), 100)
+        asked = question(auditor, frozen.short, (7,))
+        auditor.ask(asked)
+        auditor.still_sees(asked)
+        exchange.take_back(analyst, grant)
+        with pytest.raises(Refused, match="expired or was taken back"):
+            auditor.still_sees(asked)
+        with pytest.raises(Refused, match="expired or was taken back"):
+            auditor.export("report", frozen.short, lambda: b"pdf")
 
     def test_it_ends_with_its_last_day(self, analyst: Desk, auditor: Desk, frozen, monkeypatch) -> None:
         exchange.give(analyst, frozen, "auditor@example.com", TOMORROW, (), 100)

@@ -63,7 +63,7 @@ def test_whatever_else_is_sent_as_a_cookie_finds_nobody(sessions):
     for odd in [*cut, "é" * 43, "\ud800" * 43, "\x00" * 43, "\u0663" * 43, "' OR 1=1 --", "0" * 64]:
         assert sessions.find(odd, NOON) is None
         assert sessions.why_not(odd, NOON) == "You are not signed in."
-        assert sessions.end(odd, "signed out", NOON) is False
+        assert sessions.end_cookie(odd, "signed out", NOON) is False
     assert sessions.find(cookie, NOON)
 
 
@@ -108,8 +108,8 @@ def test_when_a_person_was_there_is_written_at_most_every_half_minute(sessions, 
 def test_an_ended_sign_in_says_why_and_leaves_nothing_behind(sessions, stores):
     for why in ("signed out", "roles", "ended", "blocked"):
         cookie = sessions.begin(claims(), COOKIES, NOON)
-        assert sessions.end(cookie, why, NOON + 5)
-        assert not sessions.end(cookie, "idle", NOON + 6), "the first reason stays"
+        assert sessions.end_cookie(cookie, why, NOON + 5)
+        assert not sessions.end_cookie(cookie, "idle", NOON + 6), "the first reason stays"
         assert sessions.find(cookie, NOON + 6) is None
         assert sessions.why_not(cookie, NOON + 6) == f"Your sign-in has ended: {ENDED[why]}."
     assert [(row.ended, row.claims) for row in rows(stores)] == [(NOON + 5, b"")] * 4
@@ -121,10 +121,18 @@ def test_a_sign_in_is_ended_by_its_id_and_only_that_one(sessions):
     assert sessions.find(ended, NOON) is None and sessions.find(kept, NOON)
 
 
+def test_the_id_that_the_log_shows_ends_nothing_where_a_cookie_is_asked_for(sessions):
+    cookie = sessions.begin(claims(), COOKIES, NOON)
+    session = sessions.find(cookie, NOON).person.session
+    assert sessions.end_cookie(session, "signed out", NOON) is False
+    assert sessions.end(cookie, "ended", NOON) is False, "and a cookie nothing where an id is"
+    assert sessions.find(cookie, NOON)
+
+
 def test_a_reason_that_nobody_can_be_told_is_an_error(sessions):
     cookie = sessions.begin(claims(), COOKIES, NOON)
     with pytest.raises(KeyError):
-        sessions.end(cookie, "because", NOON)
+        sessions.end_cookie(cookie, "because", NOON)
     assert sessions.find(cookie, NOON)
 
 
@@ -234,7 +242,7 @@ def test_the_list_has_who_is_signed_in_the_newest_first(sessions):
     sessions.begin(claims("eve"), COOKIES, NOON - 3000)
     ended = sessions.begin(claims("bob"), COOKIES, NOON + 1)
     sessions.begin(claims("dan"), COOKIES, NOON + 2)
-    sessions.end(ended, "signed out", NOON + 3)
+    sessions.end_cookie(ended, "signed out", NOON + 3)
     listed = sessions.listed(NOON + 4)
     assert [each.person.name for each in listed] == ["Dan", "Ada"]
     assert [(each.started, each.seen) for each in listed] == [(NOON + 2, NOON + 2), (NOON, NOON)]
@@ -252,7 +260,7 @@ def test_what_has_run_out_is_ended_and_at_last_forgotten(sessions, stores):
     assert sessions.why_not(old, NOON + 650).endswith("more than 1 hour ago.")
     assert sessions.find(held, NOON + 650) and sessions.sweep(NOON + 650) == 0
     assert [row.claims == b"" for row in rows(stores)].count(True) == 2
-    sessions.end(held, "signed out", NOON + 700)
+    sessions.end_cookie(held, "signed out", NOON + 700)
     assert sessions.sweep(NOON + 660 + 30 * 86400) == 2
     assert len(rows(stores)) == 1
     assert sessions.why_not(idle, NOON + 650) == "You are not signed in."
@@ -272,7 +280,7 @@ def test_a_sign_in_that_ends_while_it_is_used_is_never_brought_back(sessions):
 
     with ThreadPoolExecutor(8) as pool:
         used = [pool.submit(use, step) for step in range(1, 9)]
-        ended = pool.submit(sessions.end, cookie, "signed out", NOON)
+        ended = pool.submit(sessions.end_cookie, cookie, "signed out", NOON)
         used += [pool.submit(use, step) for step in range(9, 17)]
         assert ended.result() and all(each.exception() is None for each in used)
     assert sessions.find(cookie, NOON) is None

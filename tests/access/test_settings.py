@@ -190,6 +190,24 @@ def test_http_is_enough_on_this_machine(host):
 
 
 @pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("https://Assay.House.example", "https://assay.house.example"),
+        ("HTTPS://assay.house.example:443", "https://assay.house.example"),
+        ("https://assay.house.example:80", "https://assay.house.example:80"),
+        ("https://assay.house.example:4430", "https://assay.house.example:4430"),
+        ("http://LOCALHOST:80", "http://localhost"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://[::1]:443", "http://[::1]:443"),
+    ],
+)
+def test_the_address_is_as_browsers_write_it(host, origin):
+    found = replace(SETTINGS, redirect_uri=f"{host}/oauth2callback")
+    check_start(found, "", False)
+    assert found.origin == origin and found.secure == origin.startswith("https://")
+
+
+@pytest.mark.parametrize(
     "address", ["", "0.0.0.0", "::", "192.168.0.4", "assay.house.example", "localhost.evil", "unix:///x"]
 )
 def test_beyond_this_machine_people_sign_in(address):

@@ -21,7 +21,7 @@ def test_a_rotation_says_what_it_did(stores: Stores, tmp_path: Path, capsys: pyt
     stores.vault.put("note", "a", b"text")
     before = (tmp_path / "home.keys").read_bytes()
     run("rotate")
-    assert capsys.readouterr().out == "There is a new key. It took the old one's place over 3 keys of the store.\n"
+    assert capsys.readouterr().out == "There is a new key. It took the old one's place over 4 keys of the store.\n"
     assert (tmp_path / "home.keys").read_bytes() != before
     assert stores.vault.get("note", "a") == b"text"
 

@@ -94,8 +94,9 @@ def begun(job: Job) -> None:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended, reaped by its parent or not."""
+    """Whether a process has ended with all its threads, reaped by its parent or not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return ended and len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
     except (FileNotFoundError, ProcessLookupError):
         return True

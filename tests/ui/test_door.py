@@ -1,6 +1,7 @@
 """Who passes the door, what passes it, and what the browser gets from it."""
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 from streamlit.auth_util import set_cookie_with_chunks
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Common_pb2 import FileURLsRequest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
@@ -22,8 +24,10 @@ from access.sessions import COOKIE, Sessions
 from access.settings import settings
 from core.errors import UserFacingError
 from storage.stores import close_stores, stores
+from ui import counting, uploads
 from ui import door as doors
 from ui import line as lines
+from ui.counting import Refusals, Starts
 from ui.door import GOING, Door
 from ui.line import BROKEN, SIGNED_OUT, Line, Told
 from ui.loopback import Loopback
@@ -40,6 +44,7 @@ client_secret = "a secret of the tests"
 server_metadata_url = "https://provider.example/.well-known/openid-configuration"
 [roles]
 viewer = ["v"]
+auditor = ["c"]
 analyst = ["a"]
 admin = ["boss"]
 [mfa]
@@ -185,6 +190,14 @@ def ask(
     return answer
 
 
+def stopped(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The door's clock, whose `now` goes by when a test says so."""
+    clock = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(counting, "time", clock)
+    return clock
+
+
 # --- without sign-in ------------------------------------------------------------------------------------------------
 
 
@@ -255,13 +268,14 @@ def test_another_name_leads_to_the_right_one_and_passes_nothing(door, inner):
     assert not inner.reached
 
 
-def test_strangers_do_not_fill_the_log(door, log):
-    for _ in range(30):
+def test_strangers_do_not_fill_the_log(door, log, monkeypatch):
+    clock = stopped(monkeypatch)
+    for _ in range(31):
         ask(door, "/media/x.png")
-    door._next_entry = 0.0
+    clock.now += 11
     ask(door, "/media/x.png")
     entries = log.entries()
-    assert [entry.what["times"] for entry in entries] == [30, 1]
+    assert [entry.what["times"] for entry in entries] == [31, 1]
     assert {(entry.who, entry.outcome, entry.what["address"]) for entry in entries} == {
         ("nobody", "refused", "/media/")
     }
@@ -312,7 +326,7 @@ def test_the_browser_gets_one_cookie_and_the_app_what_the_provider_said(door, in
 )
 def test_a_sign_in_sends_nobody_elsewhere(door, inner, going):
     inner.claims = claims()
-    answer = ask(door, "/oauth2callback", query="code=1", cookie=f"{GOING}={quote(going, safe='')}")
+    answer = ask(door, "/oauth2callback", query="code=1&state=2", cookie=f"{GOING}={quote(going, safe='')}")
     assert answer["location"] == "/"
 
 
@@ -322,18 +336,28 @@ def test_the_sign_in_page_remembers_no_strange_address(door, path):
     assert doors._own(path) == "/"
 
 
-def test_another_sign_in_of_the_same_browser_ends_the_one_before(door, inner, sessions):
+def test_another_sign_in_of_the_same_browser_ends_the_one_before(door, inner, sessions, log):
     inner.claims = claims()
-    first = ask(door, "/oauth2callback", query="code=1").cookies[COOKIE]
-    second = ask(door, "/oauth2callback", query="code=1", cookie=f"{COOKIE}={first}").cookies[COOKIE]
+    first = ask(door, "/oauth2callback", query="code=1&state=2").cookies[COOKIE]
+    second = ask(door, "/oauth2callback", query="code=1&state=2", cookie=f"{COOKIE}={first}").cookies[COOKIE]
     assert sessions.find(first) is None and sessions.find(second) is not None
+    written = [(each.action, each.session) for each in reversed(log.entries())]
+    mine = [hashlib.sha256(each.encode()).hexdigest() for each in (first, second)]
+    assert written == [("sign-in", mine[0]), ("sign-in", mine[1]), ("sign-out", mine[0])]
+
+
+def test_a_sign_in_ends_nobody_elses_by_what_the_log_shows(door, inner, sessions):
+    cookie, session = enter(sessions, "boss")
+    inner.claims = claims()
+    ask(door, "/oauth2callback", query="code=1&state=2", cookie=f"{COOKIE}={session}")
+    assert sessions.find(cookie.split("=")[1])
 
 
 def test_whoever_is_blocked_gets_no_cookie_and_it_is_written(door, inner, sessions, log):
     inner.claims = claims()
-    cookie = ask(door, "/oauth2callback", query="code=1").cookies[COOKIE]
+    cookie = ask(door, "/oauth2callback", query="code=1&state=2").cookies[COOKIE]
     sessions.block(sessions.find(cookie).person.id)
-    answer = ask(door, "/oauth2callback", query="code=1")
+    answer = ask(door, "/oauth2callback", query="code=1&state=2")
     assert answer.status == 403 and COOKIE not in answer.cookies and "blocked" in answer.body
     assert log.entries()[0].outcome == "refused"
 
@@ -343,15 +367,61 @@ def test_no_sign_in_without_the_log(inner, sessions, log):
         raise UserFacingError("Nothing was done, for the log cannot be written", "The disk is full", "Make room")
 
     inner.claims = claims()
-    answer = ask(Door(inner, settings(), lambda: SimpleNamespace(record=broken)), "/oauth2callback", query="code=1")
+    answer = ask(
+        Door(inner, settings(), lambda: SimpleNamespace(record=broken)), "/oauth2callback", query="code=1&state=2"
+    )
     assert answer.status == 403 and COOKIE not in answer.cookies and "the log cannot be written" in answer.body
     assert sessions.listed() == []
 
 
-@pytest.mark.parametrize(("query", "status"), [("error=access_denied&state=1", 403), ("code=1", 403), ("state=1", 303)])
-def test_a_sign_in_that_brings_nobody_is_told(door, query, status):
+@pytest.mark.parametrize(
+    ("query", "status", "asked"),
+    [
+        ("error=access_denied&state=1", 403, False),
+        ("error=&state=1&code=1", 403, False),
+        ("err%6fr=text+of+mine&error_description=too&state=1", 403, False),
+        ("code=1", 403, False),
+        ("code=1&state=", 403, False),
+        ("", 303, False),
+        ("code=1&state=1", 403, True),
+        ("state=1", 303, True),
+    ],
+)
+def test_a_sign_in_that_brings_nobody_is_told(door, inner, query, status, asked):
+    """Of what strangers can make up without having begun a sign-in, Streamlit hears nothing."""
     answer = ask(door, "/oauth2callback", query=query)
     assert answer.status == status and COOKIE not in answer.cookies
+    assert bool(inner.reached) is asked
+    assert "called off at the provider" in answer.body or status == 303
+
+
+@pytest.mark.parametrize(
+    ("path", "query"), [("/auth/login", "provider=company"), ("/oauth2callback", "state=1&code=1")]
+)
+def test_one_address_does_not_keep_the_provider_busy(door, inner, log, monkeypatch, path, query):
+    clock = stopped(monkeypatch)
+    inner.location = "https://provider.example/authorize"
+    for _ in range(70):
+        answer = ask(door, path, query=query)
+    assert answer.status == 429 and "Wait a minute" in answer.body and len(inner.reached) == doors._STARTS
+    assert (log.entries()[0].who, log.entries()[0].outcome) == ("nobody", "refused")
+    assert ask(door, path, query=query, client="192.0.2.7").status != 429
+    clock.now += 61
+    assert ask(door, path, query=query).status != 429
+
+
+def test_many_addresses_take_little_memory_and_a_network_counts_as_one(monkeypatch):
+    monkeypatch.setattr(counting, "_MOST", 50)
+    starts = Starts(3)
+    assert [starts.take(f"2001:db8:0:1::{last:x}") for last in range(4)] == [True, True, True, False]
+    assert starts.take("2001:db8:0:2::1") and starts.take("unix") and starts.take("")
+    for number in range(500):
+        starts.take(f"10.0.{number // 250}.{number % 250}")
+    assert len(starts._counts) <= 50
+    refusals = Refusals()
+    for number in range(500):
+        refusals.add(f"{number}", "view")
+    assert len(refusals._waiting) <= 50
 
 
 def test_nobody_passes_while_the_sign_ins_cannot_be_read(door, inner, monkeypatch):
@@ -389,11 +459,110 @@ def test_media_and_uploads_are_for_the_sign_in_that_was_told_of_them(door, sessi
     door._told.tell(me, "page-1")
     door._told.tell(them, "page-2")
     for path, method in ((f"/media/{name}.png", "GET"), ("/_stcore/upload_file/page-1/file", "PUT")):
-        assert ask(door, path, method, cookie=mine).status == 200
-        assert ask(door, path, method, cookie=theirs).status == 403
+        assert ask(door, path, method, cookie=mine, content_length="3").status == 200
+        assert ask(door, path, method, cookie=theirs, content_length="3").status == 403
     viewer, viewer_id = enter(sessions, "v")
     door._told.tell(viewer_id, "page-3")
     assert ask(door, "/_stcore/upload_file/page-3/file", "PUT", cookie=viewer).status == 403
+
+
+def test_refusals_of_one_person_do_not_fill_the_log(door, sessions, log, monkeypatch):
+    clock = stopped(monkeypatch)
+    (mine, me), (theirs, _) = enter(sessions, "a"), enter(sessions, "v")
+    for _ in range(31):
+        assert ask(door, "/media/x.png", cookie=mine).status == 403
+    ask(door, "/media/x.png", cookie=theirs)
+    clock.now += 11
+    ask(door, "/_stcore/agent/mcp", cookie=mine)
+    entries = [each for each in log.entries() if each.session == me]
+    assert [(each.what["address"], each.what["times"]) for each in entries] == [("/_stcore/agent/", 31), ("/media/", 1)]
+    assert len(log.entries()) == 3, "each person's are counted alone"
+
+
+@pytest.mark.parametrize(("site", "out"), [("cross-site", False), ("same-site", False), ("same-origin", True)])
+def test_another_site_signs_nobody_out(door, inner, sessions, site, out):
+    cookie, _ = enter(sessions, "a")
+    answer = ask(door, "/auth/logout", cookie=cookie, sec_fetch_site=site)
+    assert (answer.status, bool(inner.reached)) == ((303, True) if out else (403, False))
+    assert (sessions.find(cookie.split("=")[1]) is None) is out
+
+
+def test_one_address_however_it_is_written(door, inner, sessions):
+    cookie, _ = enter(sessions, "a")
+    for host in ("Assay.Example", "assay.example:443"):
+        assert ask(door, "/", cookie=cookie, host=host).status == 200
+    assert ask(door, "/", cookie=cookie, host="assay.example:80").status == 307
+    websocket = {"kind": "websocket", "cookie": cookie, "host": "assay.example:443"}
+    reached = len(inner.reached)
+    ask(door, "/_stcore/stream", origin="https://ASSAY.example:443", **websocket)
+    assert len(inner.reached) == reached + 1
+
+
+# --- uploads --------------------------------------------------------------------------------------------------------
+
+PUT = "/_stcore/upload_file/page/file"
+
+
+@pytest.fixture
+def bringer(door, sessions) -> str:
+    """The Cookie header of an analyst whose page is open."""
+    cookie, session = enter(sessions, "a")
+    door._told.tell(session, "page")
+    return cookie
+
+
+def test_an_upload_is_written_before_it_is_passed_on(door, inner, log, bringer):
+    assert ask(door, PUT, "PUT", cookie=bringer, content_length="1234").status == 200
+    (entry,) = log.entries()
+    assert (entry.action, entry.outcome, entry.what) == ("upload", "allowed", {"kind": "file", "bytes": 1234})
+    assert ask(door, PUT, "DELETE", cookie=bringer).status == 200 and len(log.entries()) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"content_length": "x"}, {"content_length": "-1"}, {"content_length": "\u00b2"}, {"content_length": "9" * 30}]
+    + [{"content_length": "3", "transfer_encoding": "chunked"}],
+    ids=str,
+)
+def test_an_upload_says_its_size(door, inner, log, bringer, headers):
+    answer = ask(door, PUT, "PUT", cookie=bringer, **headers)
+    assert answer.status == 411 and "Content-Length" in answer.body and not inner.reached
+    assert (log.entries()[0].action, log.entries()[0].outcome) == ("upload", "refused")
+
+
+@pytest.mark.parametrize(("role", "most"), [("a", 1024 << 20), ("c", 21 << 20)])
+def test_one_upload_is_as_large_as_its_person_may_send(door, inner, log, sessions, role, most):
+    cookie, session = enter(sessions, role)
+    door._told.tell(session, "page")
+    assert ask(door, PUT, "PUT", cookie=cookie, content_length=f"{most + 1}").status == 413
+    assert not inner.reached and log.entries()[0].outcome == "refused"
+    assert ask(door, PUT, "PUT", cookie=cookie, content_length=f"{most}").status == 200
+
+
+def test_uploads_beyond_a_persons_limit_are_refused_and_written_once(door, inner, log, bringer):
+    size = f"{1 << 30}"
+    assert [ask(door, PUT, "PUT", cookie=bringer, content_length=size).status for _ in range(7)] == [200] * 4 + [
+        429
+    ] * 3
+    assert len(inner.reached) == 4
+    assert [each.outcome for each in log.entries()] == ["refused", *["allowed"] * 4]
+    assert "You may not bring more files for now" in ask(door, PUT, "PUT", cookie=bringer, content_length=size).body
+
+
+def test_what_is_on_its_way_or_in_memory_is_two_files_at_most(door, sessions, bringer, monkeypatch):
+    person = sessions.find(bringer.split("=")[1]).person
+    largest, held = 1 << 30, {}
+    monkeypatch.setattr(uploads, "_held", lambda: held)
+    with door._uploads.room(person, "page", largest), door._uploads.room(person, "page", largest - 5):
+        assert ask(door, PUT, "PUT", cookie=bringer, content_length="6").status == 429
+        assert ask(door, PUT, "PUT", cookie=bringer, content_length="5").status == 200
+    assert ask(door, PUT, "PUT", cookie=bringer, content_length="6").status == 200
+    held["page"] = 2 * largest - 5
+    answer = ask(door, PUT, "PUT", cookie=bringer, content_length="6")
+    assert answer.status == 429 and "Close pages" in answer.body
+    held.clear()
+    assert ask(door, PUT, "PUT", cookie=bringer, content_length="6").status == 200
+    assert not door._uploads._on_the_way and door._uploads._pages.keys() <= {"page"}
 
 
 def test_signing_out_ends_the_sign_in_before_the_provider_is_asked(door, inner, sessions, log):
@@ -519,6 +688,24 @@ def test_a_page_that_runs_by_the_clock_is_not_somebody_there():
     used = []
     talk(lambda each: used.append(each) or True, [said(), said(again=True), b"\xff\xff"], [])
     assert used == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("message", "used"),
+    [
+        (BackMsg(app_heartbeat=True), False),
+        (BackMsg(load_git_info=True), False),
+        (BackMsg(clear_cache=True), False),
+        (BackMsg(), False),
+        (BackMsg(stop_script=True), True),
+        (BackMsg(file_urls_request=FileURLsRequest(request_id="1", file_names=["a"])), True),
+    ],
+    ids=str,
+)
+def test_only_what_a_person_sets_off_shows_that_they_are_there(message, used):
+    seen = []
+    talk(lambda each: seen.append(each) or True, [message.SerializeToString()], [])
+    assert seen == [used]
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://assay.example", f"{ORIGIN}.evil.example"])
