@@ -39,7 +39,7 @@ def kind_of(entry: Entry) -> str:
 def times(entry: Entry) -> int:
     """How many an entry stands for: refusals that come fast are written together."""
     many = entry.what.get("times", 1)
-    return many if isinstance(many, int) else 1
+    return max(1, many) if isinstance(many, int) else 1
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ class Bursts:
         with self._lock:
             now = time.monotonic()
             many = min(times(entry), most)
-            both = [(who, self._count(kind, who, most)) for who in (entry.who, EVERYONE)]
-            begun = [who for who, count in both if count.add(now, self._seconds, many)]
+            begun = [w for w in (entry.who, EVERYONE) if self._count(kind, w, most).add(now, self._seconds, many)]
         if begun:  # the person's own burst may be what fills everyone's: that is one alert, not two
             self._tell(Alert(kind, begun[0], most, self._seconds, entry.time))
 

@@ -1,8 +1,8 @@
 """Which answers belong to a subject: two subjects may have one model, and people ask about rows of their own.
 
-An answer belongs to a subject where every row that it is about and every row that it compares with is in the subject's
-data, by its id and its values; of a text it may compare with the text itself, every word hidden. So does an answer about
-the one row that an attack, whose own answer belongs to the subject, made of a row in the data, or noise of equal size.
+An answer belongs to a subject where every row that it is about, and every row that it compares with, is in the
+subject's data by its id and its values; a text may be compared with itself, every word hidden. So does an answer about
+the one row that an attack made of a row in the data, or equal noise, where the attack's own answer belongs to it.
 """
 
 from collections.abc import Sequence

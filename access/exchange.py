@@ -11,6 +11,7 @@ import numpy as np
 
 from access import notes, sharing
 from access.actions import Refused
+from access.belonging import belonging
 from access.desk import Desk, name_digest
 from access.masks import masked
 from access.notes import About, Note, Thread
@@ -30,9 +31,14 @@ _SHOWN = 16  # characters of a digest in the log
 
 def freeze(desk: Desk, name: str, title: str, progress: Progress | None = None) -> Snapshot:
     """Freezes the subject called `name` with every answer about it."""
-    desk.require("freeze", subject=name_digest(name))
+    what = {"subject": name_digest(name)}
+    desk.require("freeze", **what)
     called = title.strip() or desk.title(name)
-    return sharing.freeze(desk.vault, desk.engine.store, name, desk.person, called, _now(), progress)
+
+    def room(size: int) -> None:
+        desk.check_room("freeze", size, **what)
+
+    return sharing.freeze(desk.vault, desk.engine.store, name, desk.person, called, _now(), progress, room)
 
 
 def versions(desk: Desk, subject: str | None = None) -> list[Snapshot]:
@@ -43,13 +49,13 @@ def versions(desk: Desk, subject: str | None = None) -> list[Snapshot]:
 
 
 def discard(desk: Desk, snapshot: Snapshot) -> None:
-    """Removes a frozen version that the person froze, for good."""
+    """Removes a frozen version that the person froze, for good, and ends what was granted of it."""
     what = {"snapshot": snapshot.id[:_SHOWN]}
     if desk.hosted and snapshot.by != desk.person.id:
         refused = Refused("You may not remove this frozen version", "Somebody else froze it", "Ask them to remove it")
         desk.refuse("remove", refused, **what)
     desk.require("remove", **what)
-    sharing.discard(desk.vault, snapshot.id)
+    sharing.discard(desk.vault, snapshot.id, _now())
 
 
 # --- grants ----------------------------------------------------------------------------------------------------------
@@ -83,6 +89,16 @@ def given(desk: Desk) -> list[Grant]:
     return sharing.grants(desk.vault) if desk.may("freeze") else []
 
 
+def unreadable(desk: Desk, subjects: Sequence[str]) -> int:
+    """How many frozen versions and grants, and notes about these subjects, are damaged; 0 for those who may not freeze.
+
+    The lists leave them out.
+    """
+    if not desk.may("freeze"):
+        return 0
+    return sharing.unreadable(desk.vault) + sum(notes.unreadable(desk.vault, each) for each in subjects)
+
+
 # --- checking for oneself --------------------------------------------------------------------------------------------
 
 
@@ -94,36 +110,56 @@ def bring_rows(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Rows (n, d) of the person's own for a model of the subject called `name`, and what they are called."""
+    """Rows (n, d) of the person's own for a model of the subject called `name`, and what they are called.
+
+    The door counted the file when it came.
+    """
     action = "ask-shared" if desk.grant(name) else "ask"
     what = {"subject": name_digest(name), "bytes": len(file), "digest": hashlib.sha256(file).hexdigest()[:_SHOWN]}
     desk.demand(action, kind="own rows", **what)
-    if desk.rules:
-        limits = desk.rules.limits
-        desk.limits.take(f"upload/{desk.person.id}", len(file), limits.upload_bytes, limits.seconds)
     desk.log.record(desk.person, "upload", kind="own rows", **what)
     return own_rows(file, spec, progress, cancelled)
 
 
 def asked(desk: Desk, name: str, model: ModelFile) -> tuple[str, ...]:
-    """The keys of the questions about a model that have an answer: the frozen ones, or those that were asked so far."""
-    desk.grant(name)
-    frozen = sharing.snapshot_of(model)
-    if frozen is not None:
-        return sharing.snapshot(desk.vault, frozen).models[model.spec.digest]
-    return tuple(desk.engine.store.questions(model.spec.digest))
+    """The keys of the questions about a model that have an answer: the frozen ones, or those asked so far.
+
+    Of a live subject only those that are about its rows: another one may have the same model.
+    """
+    frozen = _frozen(desk, name, model)
+    if frozen is None:
+        return tuple(belonging(desk.engine.store, desk.subject(name), model.spec.digest))
+    if model.spec.digest not in frozen.models:
+        raise _not_among(name)
+    return frozen.models[model.spec.digest]
 
 
 def stored(desk: Desk, name: str, model: ModelFile, key: str) -> Result:
     """The answer to one of the questions `asked`, whole. Raises UserFacingError where there is none."""
-    desk.grant(name)
-    frozen = sharing.snapshot_of(model)
+    frozen = _frozen(desk, name, model)
     if frozen is not None:
-        return sharing.answer(desk.vault, sharing.snapshot(desk.vault, frozen), key)
+        return sharing.answer(desk.vault, frozen, key)
     found = desk.engine.store.answer(key)
     if found is None:
         raise UserFacingError("This answer is no longer kept", "It was removed since", "Ask the question again")
     return found
+
+
+def _frozen(desk: Desk, name: str, model: ModelFile) -> Snapshot | None:
+    """The version that a model was frozen with, which the person sees as `name`; None: it is a live subject's."""
+    desk.grant(name)
+    found = sharing.snapshot_of(model)
+    if found is None:
+        return None
+    if sharing.short_name(found) != name:
+        raise _not_among(name)
+    return sharing.snapshot(desk.vault, found)
+
+
+def _not_among(name: str) -> UserFacingError:
+    return UserFacingError(
+        f"This model is none of {name}", "It was not frozen with that version", "Choose a model of that version"
+    )
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------

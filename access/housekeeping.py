@@ -85,17 +85,22 @@ def kept(desk: Desk) -> list[Kept]:
         objects: dict[str, list[Stored]] = defaultdict(list)
         for name in desk.vault.names(kind):
             objects[name.partition("/")[0]].append(desk.vault.about(kind, name))
-        found += [_kept(kind, name, each) for name, each in sorted(objects.items())]
+        found += [_kept(kind, name, each) for name, each in sorted(objects.items()) if _is_whole(desk, kind, name)]
     return found
+
+
+def _is_whole(desk: Desk, kind: Kind, name: str) -> bool:
+    """Whether it is more than what a freeze left behind that did not come to its end."""
+    return kind == "subject" or desk.vault.has("snapshot", name)
 
 
 def hold(desk: Desk, what: Kept, held: bool) -> None:
     """Puts a subject or frozen version under legal hold, so that neither time nor a person removes it; or lifts it."""
     desk.require("hold", kind=what.kind, subject=name_digest(what.name), held="yes" if held else "no")
-    for name in desk.vault.names(what.kind, team=what.name):
-        desk.vault.hold(what.kind, name, held)
     if what.kind == "frozen":
         desk.vault.hold("snapshot", what.name, held)
+    for name in desk.vault.names(what.kind, team=what.name):
+        desk.vault.hold(what.kind, name, held)
 
 
 def _kept(kind: Kind, name: str, objects: list[Stored]) -> Kept:

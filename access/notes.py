@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from access.people import Person
 from core.errors import UserFacingError
-from storage.vault import Vault
+from storage.vault import Damaged, Vault
 
 LONGEST = 4_000
 """Characters of one note."""
@@ -99,9 +99,13 @@ def threads(vault: Vault, subject: str) -> list[Thread]:
 
 
 def notes(vault: Vault, subject: str) -> list[Note]:
-    """Every note about a subject, the oldest first."""
-    bodies = (vault.find("note", name) for name in vault.names("note", team=subject))
-    return sorted((_read(body) for body in bodies if body is not None), key=lambda each: (each.when, each.id))
+    """Every note about a subject that can be read, the oldest first."""
+    return sorted(_readable(vault, subject)[0], key=lambda each: (each.when, each.id))
+
+
+def unreadable(vault: Vault, subject: str) -> int:
+    """How many notes about a subject are damaged, which the lists leave out."""
+    return _readable(vault, subject)[1]
 
 
 def find(vault: Vault, subject: str, note_id: str) -> Note:
@@ -137,6 +141,18 @@ def _keep(vault: Vault, note: Note) -> Note:
     body = json.dumps(asdict(note) | {"when": note.when.isoformat()}, sort_keys=True).encode()
     vault.put("note", note.id, body, team=note.subject, owner=note.by)
     return note
+
+
+def _readable(vault: Vault, subject: str) -> tuple[list[Note], int]:
+    """The notes about a subject, and how many of them are damaged. One that was removed just now is neither."""
+    found, damaged = [], 0
+    for name in vault.names("note", team=subject):
+        try:
+            body = vault.find("note", name)
+            found += [] if body is None else [_read(body)]
+        except (Damaged, ValueError, KeyError, TypeError):  # not what was written, or of another form
+            damaged += 1
+    return found, damaged
 
 
 def _read(body: bytes) -> Note:

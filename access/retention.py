@@ -2,6 +2,7 @@
 
 import time
 
+from access import sharing
 from access.log import Log
 from access.sessions import Sessions
 from access.settings import Settings
@@ -24,4 +25,5 @@ def sweep(stores: Stores, log: Log, rules: Settings | None, now: float | None = 
         log.record(None, "expire", objects=due)
     if rules is not None:
         Sessions(stores.database, stores.vault, rules).sweep(now)
+    sharing.drop_remnants(stores.vault, now)
     return stores.vault.sweep(now)

@@ -112,7 +112,7 @@ def freeze(
     progress: Progress | None = None,
     room: Room | None = None,
 ) -> Snapshot:
-    """Copies the subject called `name` and every answer that belongs to it. The same state frozen twice is one snapshot.
+    """Copies the subject called `name` and every answer that belongs to it; the same state twice is one snapshot.
 
     Its copies are written first and its own line last. Where this fails the copies are removed; what a crash leaves of
     them is taken up again by the next, or removed by `drop_remnants`. Raises UserFacingError for a subject that cannot

@@ -39,8 +39,18 @@ class App:
 
     def processor(self) -> float:
         """Seconds of processor time that the web process alone has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(self._ticks()[:2]) / os.sysconf("SC_CLK_TCK")
+
+    def others(self) -> float:
+        """Seconds of processor time that this machine has used for anything but this app and this measurement."""
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+        busy = sum(map(int, fields[1:9])) - int(fields[4]) - int(fields[5])  # all but idle and waiting for a disk
+        own = sum(self._ticks()) + sum(self.workers().values())
+        return (busy - own) / os.sysconf("SC_CLK_TCK") - time.process_time()
+
+    def _ticks(self) -> list[int]:
+        """Clock ticks of the web process, in its code and in the kernel, then those of its workers that have ended."""
+        return list(map(int, Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
 
     def workers(self) -> dict[int, int]:
         """Its workers: process id, and the processor time that each has used, in clock ticks."""

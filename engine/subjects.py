@@ -139,6 +139,12 @@ def read_model(model: ModelFile) -> bytes:
 def _found(name_or_folder: str) -> Place:
     """Where the subject of that name is, or the one in that folder."""
     found = place(name_or_folder)
+    if found is None and name_or_folder.startswith("frozen-"):  # whoever was granted one does not learn of others
+        raise UserFacingError(
+            f"There is no subject {name_or_folder!r}",
+            "No version is frozen under that name, or it was removed",
+            "Look at the list of frozen versions",
+        )
     if found is None:
         raise UserFacingError(
             f"There is no subject {name_or_folder!r}",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from access.belonging import belonging
 from access.desk import Desk
 from access.sharing import Snapshot, answer
 from core.nouns import ModelFile, Subject
@@ -52,8 +53,7 @@ def _live(desk: Desk, name: str) -> Version:
     files = {file: hashlib.sha256(body).hexdigest() for file, body in files_of(name).items()}
     answers: dict[str, str] = {}
     for model in subject.models:
-        found = ((key, store.answer(key)) for key in store.questions(model.spec.digest))
-        answers |= {key: result.digest for key, result in found if result is not None}
+        answers |= belonging(store, subject, model.spec.digest)
     return Version(subject, files, answers, lambda key: store.result(answers[key]))
 
 

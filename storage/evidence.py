@@ -1,7 +1,9 @@
 """The evidence store: an answer once computed is kept under its digest and never computed again."""
 
 import shutil
+import threading
 import time
+from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from storage.vault import Damaged, Held, Item, Vault
 
 _RESULT = "result"
 _QUESTION = "question"
+_MANY, _SMALL = 128, 1 << 17  # so many answers are kept unpacked, each to a question of at most so many bytes
 _REMEDY = "Run python assay.py keys check --remove, then ask again"
 
 
@@ -29,9 +32,13 @@ class EvidenceStore:
         """`lasting`: seconds after which an answer expires; None: it stays."""
         self._vault = vault
         self._lasting = lasting
+        self._recent: OrderedDict[str, Result] = OrderedDict()
+        self._lock = threading.Lock()
 
     def has(self, key: str) -> bool:
         """Whether the question `key` was answered and the answer is still there."""
+        if key in self._recent:
+            return self._vault.has(_QUESTION, _question(key))
         named = self.named(key)
         return named is not None and self.keeps(named)
 
@@ -50,13 +57,27 @@ class EvidenceStore:
 
     def answer(self, key: str) -> Result | None:
         """The stored answer to the question `key`; None: it was never computed, or its result was removed."""
+        recent = self._recent.get(key)
+        if recent is not None and self._vault.has(_QUESTION, _question(key)):
+            return recent
         named = self.named(key)
         if named is None:
             return None
         result = self._found(named)
         if result is not None and question_key(result.query, result.method) != key:
             raise _mislabelled(_QUESTION, key)
+        self._remember(key, result)
         return result
+
+    def _remember(self, key: str, result: Result | None) -> None:
+        """Keeps a small answer unpacked: a page that is drawn anew asks for the same few again and again."""
+        with self._lock:
+            self._recent.pop(key, None)
+            if result is None or _weight(result.query) > _SMALL:
+                return
+            self._recent[key] = result
+            while len(self._recent) > _MANY:
+                self._recent.popitem(last=False)
 
     def result(self, result_digest: str) -> Result:
         """The result whose digest this is. Raises Missing where there is none, Damaged where it is not what it was."""
@@ -111,6 +132,11 @@ def move_old(folder: Path, store: EvidenceStore) -> int:
             moved += 1
     shutil.rmtree(folder, ignore_errors=True)
     return moved
+
+
+def _weight(query: Query) -> int:
+    """The bytes of the rows that are asked about and compared with."""
+    return query.rows.nbytes + (query.reference.rows.nbytes if query.reference else 0)
 
 
 def _question(key: str) -> str:

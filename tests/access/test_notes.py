@@ -94,3 +94,13 @@ def test_what_was_said_is_on_disk_in_no_readable_form(vault: Vault, tmp_path) ->
         if path.is_file():
             body = path.read_bytes()
             assert not any(word in body for word in (b"plain words", b"Grace", b"a-subject-name")), path.name
+
+
+def test_a_damaged_note_hides_no_other(vault: Vault) -> None:
+    said = [notes.comment(vault, "loans", text, AUDITOR, NOON) for text in ("first", "second", "third")]
+    assert notes.unreadable(vault, "loans") == 0
+    damaged = vault._row("note", said[0].id).blob
+    vault._blobs.remove(damaged)
+    vault.put("note", said[1].id, b"{}", team="loans")
+    assert [each.note for each in notes.threads(vault, "loans")] == [said[2]]
+    assert (notes.unreadable(vault, "loans"), notes.unreadable(vault, "tumours")) == (2, 0)

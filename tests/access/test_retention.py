@@ -48,7 +48,7 @@ def test_sign_ins_that_are_long_over_are_forgotten(stores: Stores, log: Log) -> 
     sessions = Sessions(stores.database, stores.vault, SETTINGS)
     now = time.time()
     cookie = sessions.begin(claims(auth_time=now), {}, now)
-    sessions.end(cookie, "signed out", now)
+    sessions.end_cookie(cookie, "signed out", now)
     sweep(stores, log, SETTINGS, now + 40 * DAY)
     assert sessions.why_not(cookie, now) == "You are not signed in."
 

@@ -2,22 +2,26 @@
 
 import hashlib
 import itertools
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from access import sharing
+from access.belonging import belonging
 from access.people import LOCAL, Person
 from core.errors import UserFacingError
-from core.nouns import MethodId, Query, Target
-from core.results import Prediction
+from core.nouns import Dataset, MethodId, Query, Reference, Target, Vocabulary
+from core.results import Attacked, Prediction
 from engine.subjects import files_of, load_subject
 from storage.evidence import EvidenceStore, question_key
 from storage.stores import stores
-from storage.vault import Vault
+from storage.vault import Damaged, Held, Missing, Vault
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TODAY = NOON.date()
@@ -154,7 +158,7 @@ def test_a_freeze_that_is_cut_short_leaves_no_snapshot_and_the_next_one_is_whole
 
         def stops(items, at=cut, calls=calls, **rest):
             if next(calls) == at:
-                raise OSError("the process is killed here")
+                raise OSError("the disk is full")
             put(items, **rest)
 
         monkeypatch.setattr(vault, "put_all", stops)
@@ -162,7 +166,7 @@ def test_a_freeze_that_is_cut_short_leaves_no_snapshot_and_the_next_one_is_whole
             found = freeze(vault, evidence, "mine")
         except OSError:
             assert sharing.snapshots(vault) == []
-            assert vault.names("snapshot") == []
+            assert vault.names("snapshot") == vault.names("frozen") == []
             continue
         break
     assert cut == 3, "files, answers, the snapshot itself"
@@ -197,19 +201,272 @@ def test_a_frozen_version_is_not_frozen_again_and_what_there_is_not_is_said(vaul
             ask()
 
 
+def test_a_frozen_name_that_there_is_not_tells_nobody_which_subjects_there_are(vault, saved) -> None:
+    saved()
+    with pytest.raises(UserFacingError) as refused:
+        load_subject("frozen-000000000000")
+    assert "mine" not in refused.value.sentence and "tumours" not in refused.value.sentence
+
+
 def test_a_discarded_version_is_gone_and_one_on_hold_is_not_discarded(vault, evidence, saved) -> None:
     answered(evidence, saved(), 0.5)
     found = freeze(vault, evidence, "mine")
     made = sharing.grant(vault, found.id, ADA.email, TODAY, [], 0, ANALYST, NOON)
     vault.hold("frozen", f"{found.id}/subject.toml", True)
-    with pytest.raises(UserFacingError, match="hold"):
-        sharing.discard(vault, found.id)
+    with pytest.raises(Held, match="hold"):
+        sharing.discard(vault, found.id, NOON)
     assert sharing.damage(vault, found) == []
+    assert sharing.granted_to(vault, ADA, NOON) == [made]
     vault.hold("frozen", f"{found.id}/subject.toml", False)
-    sharing.discard(vault, found.id)
+    sharing.discard(vault, found.id, NOON)
     assert vault.names("frozen") == vault.names("snapshot") == []
     assert sharing.granted_to(vault, ADA, NOON) == []
-    assert sharing.grants(vault) == [made], "that it was granted is still known"
+    assert [(each.id, each.state(NOON)) for each in sharing.grants(vault)] == [(made.id, "taken back")]
+
+
+def test_what_was_discarded_and_is_frozen_again_opens_to_nobody_and_says_who_froze_it_now(
+    vault, evidence, saved
+) -> None:
+    first = freeze(vault, evidence, saved())
+    sharing.grant(vault, first.id, ADA.email, TODAY, [], 0, ANALYST, NOON)
+    sharing.discard(vault, first.id, NOON)
+    again = sharing.freeze(vault, evidence, "mine", LOCAL, "Another title", NOON + timedelta(hours=1))
+    assert again.id == first.id
+    assert sharing.granted_to(vault, ADA, NOON) == []
+    assert sharing.snapshots(vault) == [again], "not as it was before it was discarded"
+    assert (again.title, again.by) == ("Another title", LOCAL.id)
+
+
+def test_a_grant_given_while_the_version_is_discarded_opens_nothing(vault, evidence, saved, monkeypatch) -> None:
+    found = freeze(vault, evidence, saved())
+    remove, put = vault.remove, vault.put
+
+    def grants_first(kind, *names) -> None:
+        remove(kind, *names)
+        monkeypatch.setattr(vault, "remove", remove)
+        with pytest.raises(Missing):
+            sharing.grant(vault, found.id, ADA.email, TODAY, [], 0, ANALYST, NOON)
+
+    monkeypatch.setattr(vault, "remove", grants_first)
+    sharing.discard(vault, found.id, NOON)
+    found = freeze(vault, evidence, "mine")
+
+    def discards_first(kind, *rest, **more) -> None:
+        monkeypatch.setattr(vault, "put", put)
+        sharing.discard(vault, found.id, NOON)
+        put(kind, *rest, **more)
+
+    monkeypatch.setattr(vault, "put", discards_first)
+    with pytest.raises(Missing, match="no frozen version"):
+        sharing.grant(vault, found.id, ADA.email, TODAY, [], 0, ANALYST, NOON)
+    freeze(vault, evidence, "mine")
+    assert sharing.granted_to(vault, ADA, NOON) == []
+
+
+def test_a_discard_that_is_cut_short_leaves_nothing_listed_and_the_rest_is_swept(
+    vault, evidence, saved, monkeypatch
+) -> None:
+    found = freeze(vault, evidence, saved())
+    sharing.grant(vault, found.id, ADA.email, TODAY, [], 0, ANALYST, NOON)
+    remove = vault.remove
+
+    def killed(kind, *names) -> None:
+        if kind == "frozen":
+            raise OSError("the process is killed here")
+        remove(kind, *names)
+
+    monkeypatch.setattr(vault, "remove", killed)
+    with pytest.raises(OSError, match="killed"):
+        sharing.discard(vault, found.id, NOON)
+    monkeypatch.setattr(vault, "remove", remove)
+    assert sharing.snapshots(vault) == sharing.granted_to(vault, ADA, NOON) == []
+    copies = len(vault.names("frozen"))
+    assert copies == len(found.files)
+    assert sharing.drop_remnants(vault, time.time()) == 0, "somebody may be freezing it at this moment"
+    assert sharing.drop_remnants(vault, time.time() + 90_000) == copies
+    assert vault.names("frozen") == []
+
+
+def test_copies_of_a_version_that_there_is_and_copies_on_hold_are_no_remnants(vault, evidence, saved) -> None:
+    found = freeze(vault, evidence, saved())
+    assert sharing.drop_remnants(vault, time.time() + 1e9) == 0
+    assert sharing.damage(vault, found) == []
+    vault.hold("frozen", f"{found.id}/subject.toml", True)
+    vault.remove("snapshot", found.id)
+    assert sharing.drop_remnants(vault, time.time() + 1e9) == 0
+    assert len(vault.names("frozen")) == len(found.files)
+
+
+def test_two_who_freeze_the_same_state_at_once_and_one_who_fails_leave_a_whole_version_or_none(
+    vault, evidence, saved, monkeypatch
+) -> None:
+    saved()
+    put = vault.put
+
+    def other_fails(kind, name, *rest, **more) -> None:
+        monkeypatch.setattr(vault, "put", put)
+        sharing._clear(vault, name, vault.names("frozen", team=name))  # what a freeze that fails does
+        put(kind, name, *rest, **more)
+
+    monkeypatch.setattr(vault, "put", other_fails)
+    with pytest.raises(UserFacingError, match="Freeze it again"):
+        freeze(vault, evidence, "mine")
+    assert vault.names("snapshot") == vault.names("frozen") == []
+    assert sharing.damage(vault, freeze(vault, evidence, "mine")) == []
+
+
+def test_it_hears_how_much_room_the_copies_take_before_anything_is_copied(vault, evidence, saved) -> None:
+    answered(evidence, saved(), 0.5)
+
+    def full(size: int) -> None:
+        asked.append(size)
+        raise UserFacingError("There is no room", "It is full", "Remove something")
+
+    asked: list[int] = []
+    with pytest.raises(UserFacingError, match="no room"):
+        sharing.freeze(vault, evidence, "mine", ANALYST, "", NOON, room=full)
+    assert vault.names("frozen") == vault.names("snapshot") == []
+    found = freeze(vault, evidence, "mine")
+    taken = sum(vault.about("frozen", name).size for name in vault.names("frozen"))
+    assert abs(taken - asked[0]) < 0.01 * taken
+    sharing.freeze(vault, evidence, "mine", ANALYST, "", NOON, room=full)
+    assert len(asked) == 1, f"{found.id} takes no more room"
+
+
+# --- what belongs to a subject ---------------------------------------------------------------------------------------
+
+
+def said(evidence: EvidenceStore, model: str, rows: np.ndarray, ids: tuple[str, ...], reference=None) -> str:
+    """Keeps a prediction about any rows; its key."""
+    query = Query(model, rows, ids, Target(0, "margin"), reference)
+    found = Prediction(query, MethodId("predict", "1"), np.zeros((len(rows), 1)))
+    evidence.keep(question_key(query, found.method), found)
+    return question_key(query, found.method)
+
+
+def attacked(evidence: EvidenceStore, model: str, row: np.ndarray, row_id: str, step: float) -> tuple[str, Attacked]:
+    """Keeps what an attack made of one row; its key and itself."""
+    query = Query(model, row[None], (row_id,), Target(0, "margin"))
+    one, figures = np.zeros(1), np.zeros((1, 1))
+    moved = (row[None] + step, row[None] - step)
+    found = Attacked(
+        query, MethodId("pgd", "1"), "linf", 0.1, *moved, one, one, figures, figures, figures, one, one, one, 3
+    )
+    evidence.keep(question_key(query, found.method), found)
+    return question_key(query, found.method), found
+
+
+def test_an_answer_about_any_row_that_is_not_in_the_subject_is_not_frozen(vault, evidence, saved) -> None:
+    subject = load_subject(saved())
+    data, model = subject.dataset, subject.model().spec.digest
+    ids, edited = data.row_ids, data.rows[:2].copy()
+    edited[1, 3] += 1e-12
+    within = subject.reference(5, 3)
+    ours = {
+        said(evidence, model, data.rows[[2, 0]], (ids[2], ids[0])),
+        said(evidence, model, data.rows[[1]], (ids[1],), within),
+    }
+    said(evidence, model, data.rows[:2], ("own a", "own b"))  # a reader's own rows
+    said(evidence, model, data.rows[[0]], (ids[1],))  # another row's values
+    said(evidence, model, edited, ids[:2])  # one edited value of one row
+    said(evidence, model, data.rows[[0]], (ids[0],), Reference(data.rows[:2], ("own a", ids[1])))
+    said(evidence, model, data.rows[[0]], (ids[0],), Reference(edited, ids[:2]))
+    assert len(evidence.questions(model)) == 7
+    assert set(freeze(vault, evidence, "mine").answers) == ours
+    assert set(belonging(evidence, subject, model)) == ours
+
+
+def test_what_an_attack_made_belongs_where_the_attack_does(vault, evidence, saved) -> None:
+    subject = load_subject(saved())
+    data, model = subject.dataset, subject.model().spec.digest
+    key, made = attacked(evidence, model, data.rows[0], data.row_ids[0], 0.25)
+    foreign, theirs = attacked(evidence, model, data.rows[0] + 7.0, data.row_ids[0], 0.25)
+    again, _ = attacked(evidence, model, made.perturbed[0], data.row_ids[0], 0.5)
+    ours = {key, again, *(said(evidence, model, rows, made.query.row_ids) for rows in (made.perturbed, made.noise))}
+    said(evidence, model, made.perturbed, (data.row_ids[1],))
+    said(evidence, model, theirs.perturbed, theirs.query.row_ids)
+    said(evidence, model, made.perturbed - 0.75, made.query.row_ids)  # of an attack on what an attack made: no further
+    assert set(freeze(vault, evidence, "mine").answers) == ours
+    vault.remove("question", *[name for name in vault.names("question") if name.endswith(key)])
+    assert set(belonging(evidence, subject, model)) == set()
+    assert foreign not in ours
+
+
+def test_a_text_is_compared_with_itself_hidden_and_with_no_other(vault, evidence, saved) -> None:
+    subject = load_subject(saved())
+    words = Vocabulary(((1, " a"), (2, " b"), (3, "[MASK]")), mask=3, pad=0, special=(0,))
+    data = Dataset(np.array([[1.0, 2, 0], [2.0, 2, 1]]), ("x", "y"), np.array([0, 1]), np.array([True, True]))
+    spec = replace(subject.model().spec, vocabulary=words, modality="text", digest="7" * 64)
+    texts = replace(subject, dataset=data, models=(replace(subject.model(), spec=spec),))
+    ours = said(evidence, spec.digest, data.rows[[0]], ("x",), texts.masked(0, words))
+    said(evidence, spec.digest, data.rows[[0]], ("x",), replace(texts.masked(1, words), row_ids=("x hidden",)))
+    said(evidence, spec.digest, data.rows[[0]], ("x",), Reference(np.array([[1.0, 3, 0]]), ("x hidden",)))
+    assert set(belonging(evidence, texts, spec.digest)) == {ours}
+
+
+def test_a_result_is_read_once_for_a_data_set(vault, evidence, saved, monkeypatch) -> None:
+    key = answered(evidence, saved(), 0.5)
+    subject = load_subject("mine")
+    model = subject.model().spec.digest
+    assert set(belonging(evidence, subject, model)) == {key}
+    monkeypatch.setattr(evidence, "answer", lambda _key: pytest.fail("it is read again"))
+    assert set(belonging(evidence, subject, model)) == {key}
+    vault.remove("result", *vault.names("result"))
+    monkeypatch.setattr(evidence, "answer", lambda _key: None)
+    assert belonging(evidence, subject, model) == {}
+
+
+def test_a_damaged_answer_is_left_out_of_lists_and_stops_a_freeze(vault, evidence, saved) -> None:
+    key = answered(evidence, saved(), 0.5)
+    other = answered(evidence, "mine", 0.25, 1)
+    vault.put("result", evidence.answer(other).digest, b"x")
+    subject = load_subject("mine")
+    assert set(belonging(evidence, subject, subject.model().spec.digest)) == {key}
+    with pytest.raises(Damaged, match="keys check"):
+        freeze(vault, evidence, "mine")
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+
+def damaged(vault: Vault, kind: str, name: str) -> None:
+    """Cuts the file of an object short."""
+    row = vault._row(kind, name)
+    path = next(path for path in Path(os.environ["ASSAY_HOME"]).rglob(row.blob))
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_one_damaged_version_or_grant_hides_no_other(vault, evidence, saved) -> None:
+    broken = freeze(vault, evidence, saved())
+    key = answered(evidence, "mine", 0.5)
+    sound = freeze(vault, evidence, "mine", NOON + timedelta(hours=1))
+    lost = sharing.grant(vault, broken.id, ADA.email, TODAY, [], 0, ANALYST, NOON)
+    kept = sharing.grant(vault, sound.id, ADA.email, TODAY, [], 0, ANALYST, NOON)
+    other = sharing.grant(vault, sound.id, ADA.email, TODAY, [], 0, ANALYST, NOON)
+    assert sharing.unreadable(vault) == 0
+    damaged(vault, "snapshot", broken.id)
+    damaged(vault, "grant", other.id)
+    sharing._snapshot.cache_clear()
+    assert sharing.snapshots(vault) == [sound]
+    assert sharing.granted_to(vault, ADA, NOON) == [kept]
+    assert {each.id for each in sharing.grants(vault)} == {lost.id, kept.id}
+    assert sharing.unreadable(vault) == 2
+    vault.remove("result", *vault.names("result"))
+    assert sharing.recall(vault, evidence, load_subject("mine").model().spec.digest, key)
+    with pytest.raises(Damaged):
+        sharing.snapshot(vault, broken.id)
+    vault.put("snapshot", broken.id, b"{}")
+    assert sharing.snapshots(vault) == [sound]
+
+
+def test_a_version_that_is_removed_while_it_is_listed_is_left_out(vault, evidence, saved, monkeypatch) -> None:
+    found = freeze(vault, evidence, saved())
+    names = vault.names
+    monkeypatch.setattr(vault, "names", lambda kind, team=None: [*names(kind, team), "0" * 64])
+    assert sharing.snapshots(vault) == [found]
+    assert sharing.grants(vault) == []
+    assert sharing.unreadable(vault) == 0
 
 
 # --- grants ----------------------------------------------------------------------------------------------------------

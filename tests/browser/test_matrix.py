@@ -206,6 +206,25 @@ def test_files_are_taken_from_those_who_may_bring_them_and_into_their_own_page_o
             assert clients[who].delete(address, headers=told).status_code == expected
 
 
+def test_an_upload_whose_size_is_not_said_is_not_read(clients):
+    """In pieces, and with a size beside them that the web server passes over."""
+    with PageSocket(clients["analyst"]) as own:
+        page = own.run("people").session
+        told = {"X-Xsrftoken": own.token, "Cookie": _cookies(clients["analyst"], own.token)}
+        for size in ({}, {"Content-Length": "3"}):
+            pieces = iter([b"1,2\n"] * 3)
+            headers = told | size | {"Transfer-Encoding": "chunked"}
+            answer = clients["analyst"].put(f"/_stcore/upload_file/{page}/x", content=pieces, headers=headers)
+            assert answer.status_code in (400, 411)
+
+
+def test_strangers_write_nothing_into_the_processs_log(house, clients):
+    for query in ("error=written-by-a-stranger&error_description=this-too", "error=written-by-a-stranger&state=x"):
+        answer = clients[STRANGER].get(f"/oauth2callback?{query}")
+        assert answer.status_code == 403 and SIGN_IN in answer.text
+    assert "by-a-stranger" not in house.home.with_name("app.log").read_text(encoding="utf-8")
+
+
 def test_what_a_page_shows_is_served_to_the_sign_in_that_it_was_shown_to_and_to_no_other(house, clients):
     with PageSocket(clients["analyst"]) as page:
         drawn = page.run("report")

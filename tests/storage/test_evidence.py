@@ -57,6 +57,16 @@ def test_keeping_twice_keeps_one(store: EvidenceStore, stores: Stores) -> None:
     assert len(stores.vault.names("result")) == len(stores.vault.names("question")) == 1
 
 
+def test_a_small_answer_is_unpacked_once_and_forgotten_with_its_question(store: EvidenceStore, stores: Stores) -> None:
+    key = kept(store, prediction())
+    found = store.answer(key)
+    assert store.answer(key) is found
+    assert store.has(key)
+    stores.vault.remove("question", *stores.vault.names("question"))
+    assert not store.has(key)
+    assert store.answer(key) is None
+
+
 def test_questions_are_told_by_model(store: EvidenceStore) -> None:
     ours = {kept(store, prediction(value)) for value in (1.0, 2.0)}
     other = kept(store, prediction(1.0, "1" * 64))

@@ -16,6 +16,8 @@ from streamlit.auth_util import set_cookie_with_chunks
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Common_pb2 import FileURLsRequest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
@@ -563,6 +565,18 @@ def test_what_is_on_its_way_or_in_memory_is_two_files_at_most(door, sessions, br
     held.clear()
     assert ask(door, PUT, "PUT", cookie=bringer, content_length="6").status == 200
     assert not door._uploads._on_the_way and door._uploads._pages.keys() <= {"page"}
+
+
+def test_what_streamlit_holds_is_counted_by_the_page_that_it_was_sent_to(monkeypatch):
+    assert uploads._held() == {}, "nothing runs"
+    manager = MemoryUploadedFileManager("/upload")
+    for page, file, size in (("a", "1", 5), ("a", "2", 7), ("b", "1", 11)):
+        manager.add_file(page, UploadedFileRec(file, "name", "text/csv", bytes(size)))
+    running = SimpleNamespace(exists=lambda: True, get_instance=lambda: SimpleNamespace(uploaded_file_mgr=manager))
+    monkeypatch.setattr(uploads, "runtime", running)
+    assert uploads._held() == {"a": 12, "b": 11}
+    manager.remove_session_files("a")
+    assert uploads._held() == {"b": 11}
 
 
 def test_signing_out_ends_the_sign_in_before_the_provider_is_asked(door, inner, sessions, log):

@@ -17,9 +17,12 @@ from access.notes import About
 from access.people import Person
 from access.sessions import Sessions
 from core.errors import UserFacingError
-from engine.engine import Engine
+from core.nouns import Query, Target
+from engine.engine import Engine, Question
+from engine.predict import Predict
+from engine.subjects import files_of
 from reports import evidence
-from storage.stores import stores
+from storage.stores import Stores, stores
 from tests.access.house import SETTINGS, claims
 from ui import checking
 
@@ -62,7 +65,7 @@ def screen(page: str, desk: Desk, subject: str = "", at: dict[str, str] | None =
         with problems.shown():
             landing = st.Page(lambda: None, title="Decision", url_path="d", default=True)
             st.navigation([landing], position="hidden")
-            module.render(header.draw(desk) if module.PAGE.about_row else Bench(desk, landing))
+            module.render(header.draw(desk, module.PAGE) if module.PAGE.about_row else Bench(desk, landing))
         address.end()
 
     app = AppTest.from_function(draw, default_timeout=SECONDS, args=(page, desk))
@@ -101,6 +104,11 @@ def frozen(house: Desk) -> sharing.Snapshot:
     return made
 
 
+def of(house: Desk, person: Person) -> Desk:
+    """The desk of the same house for another person."""
+    return Desk(person, house.engine, Stores(house.database, house.vault), house.log, house.rules)
+
+
 def press(app: AppTest, label: str) -> AppTest:
     return next(each for each in app.button if each.label == label).click().run()
 
@@ -125,7 +133,7 @@ def test_rows_are_found_by_decision_answer_score_and_feature(house: Desk) -> Non
 
 
 def test_a_granted_version_shows_no_hidden_value_and_offers_no_hidden_column(house: Desk, frozen) -> None:
-    ada = house.of(ADA)
+    ada = of(house, ADA)
     left = ada.left(ada.grants()[0])
     app = screen("check", ada, frozen.short)
     assert heading(app).startswith("All 569 patients are listed")
@@ -138,7 +146,7 @@ def test_a_granted_version_shows_no_hidden_value_and_offers_no_hidden_column(hou
 
 
 def test_a_sample_of_ones_own_takes_of_the_budget_and_too_large_a_one_is_refused(house: Desk, frozen) -> None:
-    ada = house.of(ADA)
+    ada = of(house, ADA)
     app = screen("check", ada, frozen.short, {"check": "sample", "own-sample": "20", "own-seed": "5"})
     assert heading(app).startswith("On average over 20 patients")
     assert "are the same in your sample" in told(app)
@@ -149,7 +157,7 @@ def test_a_sample_of_ones_own_takes_of_the_budget_and_too_large_a_one_is_refused
 
 
 def test_answers_asked_again_are_the_same(house: Desk, frozen) -> None:
-    ada = house.of(ADA)
+    ada = of(house, ADA)
     app = screen("check", ada, frozen.short, {"check": "again", "again": "1", "again-seed": "3"})
     assert "can be computed again" in heading(app)
     keys = checking.drawn(exchange.asked(ada, frozen.short, ada.subject(frozen.short).model()), 1, 3)
@@ -160,7 +168,7 @@ def test_answers_asked_again_are_the_same(house: Desk, frozen) -> None:
 
 
 def test_rows_of_ones_own_are_read_decided_and_explained_within_the_budget(house: Desk, frozen) -> None:
-    ada = house.of(ADA)
+    ada = of(house, ADA)
     data, features = ada.subject(frozen.short).dataset, ada.subject(frozen.short).model().spec.features
     lines = [",".join(["row_id", *(feature.name for feature in features)])]
     lines += [",".join([name, *map(repr, map(float, row))]) for name, row in zip("ab", data.rows[:2], strict=True)]
@@ -183,7 +191,7 @@ def test_rows_of_ones_own_are_read_decided_and_explained_within_the_budget(house
 
 
 def test_a_finding_goes_to_the_analyst_and_the_answer_comes_back(house: Desk, frozen) -> None:
-    ada = house.of(ADA)
+    ada = of(house, ADA)
     app = screen("check", ada, frozen.short, {"check": "said"})
     assert heading(app) == "Nothing was said about this yet."
     app.text_area[0].set_value("The *radius* decides <b>too</b> much")
@@ -202,7 +210,7 @@ def test_a_finding_goes_to_the_analyst_and_the_answer_comes_back(house: Desk, fr
 
 
 def test_taken_back_the_open_page_shows_nothing_more(house: Desk, frozen) -> None:
-    ada = house.of(ADA)
+    ada = of(house, ADA)
     app = screen("check", ada, frozen.short)
     assert heading(app).startswith("All 569")
     (grant,) = exchange.given(house)
@@ -211,6 +219,74 @@ def test_taken_back_the_open_page_shows_nothing_more(house: Desk, frozen) -> Non
     assert not app.title and not app.dataframe
     assert "There is nothing here that you may see" in told(app)
     exchange.give(house, frozen, ADA.email, datetime.now(UTC).date(), grant.masks, 40)
+
+
+def test_a_model_that_was_not_frozen_with_a_version_gives_a_sentence(house: Desk, frozen) -> None:
+    ada = of(house, ADA)
+    model = ada.subject(frozen.short).model()
+    another = replace(model, spec=replace(model.spec, digest="0" * 64))
+    elsewhere = replace(model, path=f"vault:frozen/{'0' * 64}/model.bin")
+    for odd in (another, elsewhere):
+        with pytest.raises(UserFacingError, match="This model is none of frozen-"):
+            exchange.asked(ada, frozen.short, odd)
+    with pytest.raises(UserFacingError, match="no such answer"):
+        exchange.stored(ada, frozen.short, model, "0" * 64)
+
+
+def test_rows_of_ones_own_are_not_handed_on(house: Desk, frozen) -> None:
+    """Nor by what lists the answers about a live subject, nor by the next version that is frozen."""
+    subject = house.subject("tumours")
+    model = subject.model()
+    query = Query(model.spec.digest, subject.dataset.rows[:1], ("own a",), Target(0, model.spec.natural_scale))
+    question = Question(model, Predict(), query)
+    house.ask(question)
+    assert question.key in house.engine.store.questions(model.spec.digest)
+    assert question.key not in exchange.asked(house, "tumours", model)
+    assert set(frozen.models[model.spec.digest]) <= set(exchange.asked(house, "tumours", model))
+    later = exchange.freeze(house, "tumours", "Later")
+    assert question.key not in later.answers
+    exchange.discard(house, later)
+
+
+def test_freezing_takes_no_more_room_than_a_person_may_have(house: Desk, frozen) -> None:
+    scarce = replace(SETTINGS, limits=replace(SETTINGS.limits, storage_bytes=1000))
+    desk = Desk(ANALYST, house.engine, stores(), house.log, scarce)
+    before = len(stores().vault.names("frozen"))
+    with pytest.raises(UserFacingError, match="no room"):
+        exchange.freeze(desk, "digits", "")
+    assert len(stores().vault.names("frozen")) == before
+    assert house.log.entries(count=1)[0].outcome == "refused"
+
+
+def test_what_was_granted_of_a_removed_subject_can_be_read_and_taken_back(house: Desk, frozen) -> None:
+    vault = stores().vault
+    for file, body in files_of("tumours").items():
+        vault.put("subject", f"gone/{file}", body, team="gone")
+    made = exchange.freeze(house, "gone", "Of one that goes")
+    given = exchange.give(house, made, ADA.email, datetime.now(UTC).date(), [], 7)
+    exchange.raise_finding(of(house, ADA), made.short, "It is still said", "low", About())
+    vault.remove("subject", *vault.names("subject", team="gone"))
+    app = screen("share", house, "gone")
+    assert heading(app) == "gone (removed) has 1 frozen version; outside this house 1 person sees one."
+    assert "The subject was removed" in told(app) and "It is still said" in told(app)
+    assert not any(each.label == "Freeze it" for each in app.button) and not app.error
+    app = app.button(key=f"back-{given.id}").click().run()
+    assert heading(app).endswith("outside this house nobody sees one.")
+    assert [each.short for each in of(house, ADA).grants()] == [frozen.short]
+    app.button(key=f"remove-{made.id[:12]}").click().run()
+    assert [each.id for each in exchange.versions(house)] == [frozen.id]
+
+
+def test_what_is_damaged_is_counted_and_hides_nothing_else(house: Desk, frozen) -> None:
+    vault = stores().vault
+    vault.put("snapshot", "1" * 64, b"{}")
+    try:
+        app = screen("share", house)
+        assert heading(app).startswith("Breast tumours has 1 frozen version")
+        assert "1 of the frozen versions, grants and comments kept here is damaged and left out" in told(app)
+    finally:
+        vault.remove("snapshot", "1" * 64)
+    assert "damaged" not in told(screen("share", house))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +298,7 @@ def test_taken_back_the_open_page_shows_nothing_more(house: Desk, frozen) -> Non
     ],
 )
 def test_a_page_gives_nothing_to_those_who_may_not(house: Desk, page: str, person: Person, refused: str) -> None:
-    app = screen(page, house.of(person))
+    app = screen(page, of(house, person))
     assert refused in told(app)
     assert not app.title and not app.dataframe and not app.button
 
@@ -230,7 +306,7 @@ def test_a_page_gives_nothing_to_those_who_may_not(house: Desk, page: str, perso
 def test_sharing_is_refused_where_it_is_done_too(house: Desk, frozen) -> None:
     """The page is hidden from those who may not; this is what holds where somebody gets around it."""
     for person in (ADA, KEEPER, replace(ANALYST, roles=("viewer",))):
-        desk = house.of(person)
+        desk = of(house, person)
         for act in (
             lambda desk=desk: exchange.freeze(desk, "tumours", ""),
             lambda desk=desk: exchange.give(desk, frozen, "eve@example.org", datetime.now(UTC).date(), [], 0),
@@ -241,13 +317,15 @@ def test_sharing_is_refused_where_it_is_done_too(house: Desk, frozen) -> None:
                 act()
         assert exchange.given(desk) == []
     with pytest.raises(UserFacingError, match="second factor"):
-        exchange.give(house.of(replace(ANALYST, mfa=False)), frozen, "eve@example.org", datetime.now(UTC).date(), [], 0)
+        exchange.give(
+            of(house, replace(ANALYST, mfa=False)), frozen, "eve@example.org", datetime.now(UTC).date(), [], 0
+        )
     assert len(exchange.versions(house)) == 1
     assert not any("eve" in each.to for each in exchange.given(house))
 
 
 def test_nobody_sees_or_says_anything_about_what_was_not_granted_to_them(house: Desk, frozen) -> None:
-    eve = house.of(replace(ADA, id="e" * 16, email="eve@example.org"))
+    eve = of(house, replace(ADA, id="e" * 16, email="eve@example.org"))
     model = house.subject(frozen.short).model()
     exchange.comment(house, frozen.short, "for colleagues", About())
     for act in (
@@ -261,11 +339,11 @@ def test_nobody_sees_or_says_anything_about_what_was_not_granted_to_them(house: 
         with pytest.raises(UserFacingError, match="You may not see"):
             act()
     assert exchange.versions(eve) == []
-    assert all(each.note.by == ADA.id for each in exchange.threads(house.of(ADA), frozen.short))
+    assert all(each.note.by == ADA.id for each in exchange.threads(of(house, ADA), frozen.short))
 
 
 def test_evidence_to_take_away_holds_no_hidden_value_and_names_the_whole_digests(house: Desk, frozen) -> None:
-    ada = house.of(ADA)
+    ada = of(house, ADA)
     subject = ada.subject(frozen.short)
     model = subject.model()
     places = [i for i, feature in enumerate(model.spec.features) if "radius" in feature.name]
@@ -279,7 +357,7 @@ def test_evidence_to_take_away_holds_no_hidden_value_and_names_the_whole_digests
 
 
 def test_the_log_is_listed_filtered_and_checked(house: Desk, frozen) -> None:
-    keeper = house.of(KEEPER)
+    keeper = of(house, KEEPER)
     app = screen("log", keeper, at={"action": "freeze"})
     assert heading(app).startswith("The log has ")
     assert set(app.dataframe[0].value["action"]) == {"freeze"}
@@ -289,7 +367,7 @@ def test_the_log_is_listed_filtered_and_checked(house: Desk, frozen) -> None:
 
 
 def test_sign_ins_are_ended_people_blocked_and_versions_held(house: Desk, frozen) -> None:
-    keeper, sessions = house.of(KEEPER), Sessions(stores().database, stores().vault, SETTINGS)
+    keeper, sessions = of(house, KEEPER), Sessions(stores().database, stores().vault, SETTINGS)
     cookie = sessions.begin(claims("eve", auth_time=int(datetime.now(UTC).timestamp())), {})
     app = screen("people", keeper)
     assert heading(app) == "1 person is signed in, by 1 browser." and "Eve" in told(app)
