@@ -419,7 +419,7 @@ def test_a_result_is_read_once_for_a_data_set(vault, evidence, saved, monkeypatc
 def test_a_damaged_answer_is_left_out_of_lists_and_stops_a_freeze(vault, evidence, saved) -> None:
     key = answered(evidence, saved(), 0.5)
     other = answered(evidence, "mine", 0.25, 1)
-    vault.put("result", evidence.answer(other).digest, b"x")
+    vault.put("result", evidence.named(other), b"x")
     subject = load_subject("mine")
     assert set(belonging(evidence, subject, subject.model().spec.digest)) == {key}
     with pytest.raises(Damaged, match="keys check"):
