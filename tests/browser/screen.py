@@ -83,7 +83,7 @@ def go_to(page: Page, title: str) -> None:
 
 def edited(page: Page) -> Locator:
     """What the what-if says about the change."""
-    return page.get_by_text(re.compile(r"^(With |Without |Nothing is changed yet|.* with this patch )"))
+    return page.get_by_text(re.compile(r"^(With |Without |Nothing is changed yet|.* with this patch )")).first
 
 
 def saved(download, folder: Path) -> bytes:
