@@ -9,7 +9,7 @@ from access import notes
 from access.notes import About
 from access.people import LOCAL, Person
 from core.errors import UserFacingError
-from storage.stores import stores
+from storage.stores import Stores
 from storage.vault import Vault
 
 AUDITOR = replace(LOCAL, id="b" * 16, name="Ada")
@@ -17,9 +17,8 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def vault(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Vault:
-    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
-    return stores().vault
+def vault(stores: Stores) -> Vault:
+    return stores.vault
 
 
 def later(minutes: int) -> datetime:

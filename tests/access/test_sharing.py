@@ -2,12 +2,10 @@
 
 import hashlib
 import itertools
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +18,7 @@ from core.nouns import Dataset, MethodId, Query, Reference, Target, Vocabulary
 from core.results import Attacked, Prediction
 from engine.subjects import files_of, load_subject
 from storage.evidence import EvidenceStore, question_key
-from storage.stores import stores
+from storage.stores import Stores
 from storage.vault import Damaged, Held, Missing, Vault
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -32,9 +30,8 @@ ADA = Person(
 
 
 @pytest.fixture
-def vault(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Vault:
-    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
-    return stores().vault
+def vault(stores: Stores) -> Vault:
+    return stores.vault
 
 
 @pytest.fixture
@@ -431,10 +428,11 @@ def test_a_damaged_answer_is_left_out_of_lists_and_stops_a_freeze(vault, evidenc
 
 def damaged(vault: Vault, kind: str, name: str) -> None:
     """Cuts the file of an object short."""
-    row = vault._row(kind, name)
-    path = next(path for path in Path(os.environ["ASSAY_HOME"]).rglob(row.blob))
-    path.chmod(0o600)
-    path.write_bytes(path.read_bytes()[:-1])
+    blob = vault._row(kind, name).blob
+    with vault._blobs.open(blob) as file:
+        body = file.read(1 << 30)
+    vault._blobs.remove(blob)
+    vault._blobs.write(blob, [body[:-1]])
 
 
 def test_one_damaged_version_or_grant_hides_no_other(vault, evidence, saved) -> None:
