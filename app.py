@@ -29,7 +29,7 @@ from ui.headers import Headers
 from ui.loopback import Loopback
 from ui.root import Root
 from ui.startup import ask_ahead
-from ui.state import local_desk, the_engine, the_log
+from ui.state import local_desk, open_sign_ins, the_engine, the_log
 
 _log = logging.getLogger("assay")
 MultiPartParser.spool_max_size = config.get_option("server.maxUploadSize") << 20  # an upload never touches the disk
@@ -41,6 +41,8 @@ async def lifespan(_app: App) -> AsyncIterator[None]:
     """The first worker starts before anybody asks; all end with the app."""
     the_engine().warm(1)
     threading.Thread(target=_prepare, daemon=True).start()
+    if RULES is not None:
+        telemetry().sessions(open_sign_ins)
     closing = threading.Event()
     threading.Thread(target=_keep_house, args=(closing,), daemon=True).start()
     yield

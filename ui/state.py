@@ -51,6 +51,12 @@ def local_desk() -> Desk:
     return Desk(LOCAL, the_engine(), stores(), the_log(), asked=_asked_here())
 
 
+def open_sign_ins() -> int:
+    """How many sign-ins hold; 0 where nobody signs in."""
+    opened, rules = stores(), settings()
+    return len(Sessions(opened.database, opened.vault, rules).listed(time.time())) if rules else 0
+
+
 @functools.cache
 def _asked_here() -> set[str]:
     return set()
