@@ -54,7 +54,7 @@ def live(pipe: Connection, seed: int, home: str) -> None:
     doing = {"save": lambda n: _save(desk, n), "ask": lambda n: _ask(desk, n), "rotate": lambda _: _rotate(desk)}
     for name, do in doing.items():
         threading.Thread(target=forever, args=(name, do), daemon=True).start()
-    forever("look", lambda n: desk.looked("decision", MARKER, f"{MARKER}-{n}"))
+    forever("look", lambda n: desk.looked("decision", "view", MARKER, f"{MARKER}-{n}"))
 
 
 def _save(desk: Desk, number: int) -> None:
