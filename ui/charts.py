@@ -317,7 +317,7 @@ def importance_bars(found: Importance, spec: ModelSpec, palette: Palette, unit: 
         )
     )
     figure.update_xaxes(title=literal(f"mean size of its effect, {unit}"), gridcolor=palette.line, rangemode="tozero")
-    _name_places(figure, [literal(spec.features[i].title) for i in order])
+    figure.update_yaxes(**_places([literal(spec.features[i].title) for i in order]))
     return _finish(figure, palette, 90 + 32 * len(order))
 
 
@@ -387,7 +387,7 @@ def beeswarm(attribution: Attribution, spec: ModelSpec, palette: Palette, unit: 
     figure.update_xaxes(
         title=literal(f"effect on this row, {unit}"), zeroline=True, zerolinecolor=palette.quiet, gridcolor=palette.line
     )
-    _name_places(figure, [literal(spec.features[i].title) for i in order])
+    figure.update_yaxes(**_places([literal(spec.features[i].title) for i in order]))
     figure.update_yaxes(showgrid=False)
     return _finish(figure, palette, 90 + 38 * len(order))
 
