@@ -48,7 +48,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.echo.begun.set()
         left = int(self.headers.get("content-length", 0))
         while left > 0:
-            left -= len(self.rfile.read(min(left, 1 << 20)))
+            piece = self.rfile.read(min(left, 1 << 20))
+            if not piece:  # the proxy broke off
+                self.close_connection = True
+                return
+            left -= len(piece)
         self.do_GET()
 
     def _send(self, status: int, body: bytes) -> None:
