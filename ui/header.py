@@ -23,6 +23,13 @@ T = TypeVar("T")
 _DECIDED = "as decided"
 
 
+def hold() -> None:
+    """Has what is chosen at the top outlive a run that is cut short before it is drawn: Streamlit forgets it else."""
+    for name in ("subject", "model", "row", "class"):
+        if name in st.session_state:
+            st.session_state[name] = st.session_state[name]
+
+
 def draw(desk: Desk, page: Page) -> Context:
     """Draws the line and returns the view it names, which is written into the log before it is shown."""
     refused: list[UserFacingError] = []

@@ -17,6 +17,7 @@ from ui.style import STYLE
 
 def main() -> None:
     """Navigation, the header line, and the page in view."""
+    header.hold()
     st.set_page_config(
         page_title="Assay",
         page_icon=str(Path(__file__).with_name("mark.svg")),
