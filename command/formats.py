@@ -2,19 +2,12 @@
 
 import io
 import json
-import math
-from typing import Any
 
 import numpy as np
 
 from command.contract import Contract
 from core.errors import UserFacingError
-
-
-def as_json(contract: Contract) -> bytes:
-    """One line for each key, missing numbers as null."""
-    lines = [f"{json.dumps(key)}: {json.dumps(_plain(value), allow_nan=False)}" for key, value in contract.items()]
-    return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()
+from reports.evidence import as_json, plain
 
 
 def as_parquet(contract: Contract) -> bytes:
@@ -58,7 +51,7 @@ def _arrays(contract: Contract) -> dict[str, np.ndarray]:
 
 
 def _about(contract: Contract) -> str:
-    rest = {key: _plain(value) for key, value in contract.items() if not isinstance(value, np.ndarray)}
+    rest = {key: plain(value) for key, value in contract.items() if not isinstance(value, np.ndarray)}
     return json.dumps(rest, allow_nan=False)
 
 
@@ -70,16 +63,3 @@ def _refuse_twins(names: list[str]) -> None:
                 f"Two of its columns would be called {name!r}",
                 "Write .json or .npz",
             )
-
-
-def _plain(value: Any) -> Any:
-    """`value` as JSON has it."""
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

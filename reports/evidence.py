@@ -44,14 +44,14 @@ def contract(subject: Subject, model: ModelFile, result: Result) -> Contract:
 
 def as_json(told: Contract) -> bytes:
     """One line for each key, missing numbers as null."""
-    lines = [f"{json.dumps(key)}: {json.dumps(_plain(value), allow_nan=False)}" for key, value in told.items()]
+    lines = [f"{json.dumps(key)}: {json.dumps(plain(value), allow_nan=False)}" for key, value in told.items()]
     return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()
 
 
 def as_npz(told: Contract) -> bytes:
     """The arrays under their names, everything else in `meta`, a string of JSON."""
     arrays = {key: value for key, value in told.items() if isinstance(value, np.ndarray)}
-    rest = {key: _plain(value) for key, value in told.items() if key not in arrays}
+    rest = {key: plain(value) for key, value in told.items() if key not in arrays}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays, meta=np.array(json.dumps(rest, allow_nan=False)))
     return buffer.getvalue()
@@ -110,14 +110,14 @@ def _method(method: MethodId) -> Contract:
     return {"name": method.name, "version": method.version, "options": dict(method.options)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """`value` as JSON has it."""
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -36,7 +36,7 @@ def test_the_same_answer_gives_the_same_bytes_and_both_forms_say_the_same(loans:
     plain = json.loads(evidence.as_json(told))
     with np.load(io.BytesIO(evidence.as_npz(told))) as arrays:
         meta = json.loads(str(arrays["meta"]))
-        assert plain == meta | {name: evidence._plain(arrays[name]) for name in arrays.files if name != "meta"}
+        assert plain == meta | {name: evidence.plain(arrays[name]) for name in arrays.files if name != "meta"}
     assert plain["digest"] == results[kind].digest
     assert plain["inputs"] == [[31000.0, 61.0, 3.0, None, 1.0, 0.0]]
     assert "masked" not in plain
