@@ -21,6 +21,8 @@ def render(ctx: Bench) -> None:
     """The list, then the way in."""
     subjects = ctx.desk.shelf()
     parts.headline(words.shelf_headline(subjects) if ctx.desk.may("view") else words.granted_headline(subjects))
+    if not subjects:
+        parts.paragraphs(["Every grant has a last day and can be taken back. Ask the person who invited you for one."])
     _list(ctx, subjects)
     if ctx.desk.may("bring"):
         _bring(ctx)
