@@ -1,0 +1,97 @@
+"""A report: what is printed, what it rests on, and what is said of it beside the evidence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from access.masks import hidden
+from core.digest import digest
+from core.nouns import ModelFile, Subject
+from core.results import Result
+from storage.evidence import question_key
+
+FORMAT = "1"
+"""The form of a report, of its bundle and of its digest."""
+AUDIENCES: Mapping[str, str] = {
+    "decision": "One decision, with what moved it and what would change it",
+    "letter": "A letter to the person concerned",
+    "full": "The whole model, for an auditor",
+    "summary": "The whole model on one page",
+}
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One answer that a report rests on, under the name by which the report speaks of it."""
+
+    name: str
+    result: Result
+
+    @property
+    def question(self) -> str:
+        """The key of the question that it answers."""
+        return question_key(self.result.query, self.result.method)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What is said of a report beside its evidence.
+
+    `use` is what the model is used for, in a sentence; empty where nobody said so, like `author` and `reviewer`. A
+    draft has a watermark and no signature. `log` is the number of entries and the head of the log when it was signed.
+    """
+
+    as_of: date
+    author: str = ""
+    reviewer: str = ""
+    use: str = ""
+    final: bool = False
+    log: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is printed for one audience, and every answer it rests on.
+
+    `printed` is what the template prints, as JSON has it, the stamp apart. `row_ids` are the cases that it is about by
+    name, none for the whole model. `command` asks for the same report again.
+    """
+
+    audience: str
+    subject: Subject
+    model: ModelFile
+    row_ids: tuple[str, ...]
+    exhibits: tuple[Exhibit, ...]
+    printed: Mapping[str, Any]
+    command: str
+    stamp: Stamp
+
+    def __post_init__(self) -> None:
+        if self.audience not in AUDIENCES:
+            raise ValueError(f"there is no audience {self.audience!r}")
+        for exhibit in self.exhibits:
+            if exhibit.result.query.model != self.model.spec.digest:
+                raise ValueError(f"{exhibit.name} is of another model than the report")
+
+    @cached_property
+    def digest(self) -> str:
+        """That of everything printed and of all that it rests on, the stamp apart."""
+        return digest(
+            "report",
+            FORMAT,
+            self.audience,
+            self.subject.name,
+            self.subject.dataset.digest,
+            self.model.spec.digest,
+            self.row_ids,
+            [(exhibit.name, exhibit.question, exhibit.result.digest) for exhibit in self.exhibits],
+            self.printed,
+            *([hidden(self.model.spec)] if hidden(self.model.spec) else []),
+        )
+
+    @property
+    def id(self) -> str:
+        """What a person calls it: the first twelve digits of its digest."""
+        return self.digest[:12]
