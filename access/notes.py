@@ -105,7 +105,7 @@ def notes(vault: Vault, subject: str) -> list[Note]:
 
 def unreadable(vault: Vault, subject: str) -> int:
     """How many notes about a subject are damaged, which the lists leave out."""
-    return _readable(vault, subject)[1]
+    return _readable(vault, subject)[1] + vault.nameless("note", team=subject)
 
 
 def find(vault: Vault, subject: str, note_id: str) -> Note:

@@ -182,7 +182,7 @@ def unreadable(vault: Vault) -> int:
     lost: list[str] = []
     list(_readable(lambda name: snapshot(vault, name), vault.names("snapshot"), lost))
     list(_readable(lambda name: _grant(vault, name), vault.names("grant"), lost))
-    return len(lost)
+    return len(lost) + vault.nameless("snapshot") + vault.nameless("grant")
 
 
 def answer(vault: Vault, frozen: Snapshot, key: str) -> Result:
@@ -243,7 +243,7 @@ def drop_remnants(vault: Vault, now: float) -> int:
     for name in vault.names("frozen"):
         copies[name.partition("/")[0]].append(name)
     dropped = 0
-    for snapshot_id in copies.keys() - set(vault.names("snapshot")):
+    for snapshot_id in [each for each in copies if not vault.has("snapshot", each)]:
         with suppress(Missing, Held):  # somebody else removes them; an admin holds them
             if all(now - vault.about("frozen", name).created > _DAY for name in copies[snapshot_id]):
                 _clear(vault, snapshot_id, copies[snapshot_id])

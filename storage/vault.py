@@ -203,13 +203,12 @@ class Vault:
         return self._row(kind, name) is not None
 
     def names(self, kind: str, team: str | None = None) -> list[str]:
-        """The names of a kind, sorted; those of one team, or all."""
-        query = select(_T.slot, _T.label).where(_T.kind == kind)
-        if team is not None:
-            query = query.where(_T.team == self._team(team))
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-        return sorted(self._name(row) for row in rows)
+        """The names of a kind that can be read, sorted; those of one team, or all."""
+        return sorted(name for name in self._names(kind, team) if name is not None)
+
+    def nameless(self, kind: str, team: str | None = None) -> int:
+        """How many objects of a kind `names` leaves out, because their names are damaged."""
+        return self._names(kind, team).count(None)
 
     def about(self, kind: str, name: str) -> Stored:
         """What is known of an object. Raises Missing."""
@@ -327,13 +326,12 @@ class Vault:
         return found
 
     def _problem(self, row: Row) -> tuple[str, str, Damaged] | None:
-        name = ""
+        name = self._name(row)
+        if name is None:
+            return row.kind, "", _damaged(row.kind, "of unknown name", None)
         try:
-            name = self._name(row)
             for _ in self._chunks(row):
                 pass
-        except Damaged as error:
-            return row.kind, name, error
         except _TROUBLE as error:
             if self._row_at(row.slot) == row:
                 return row.kind, name, _damaged(row.kind, name, error)
@@ -365,8 +363,20 @@ class Vault:
         with self._database.reading() as connection:
             return connection.execute(select(VAULT_OBJECTS).where(_T.slot == slot)).one_or_none()
 
-    def _name(self, row: Row) -> str:
-        return self.unseal(row.label, f"label {row.slot}").decode()
+    def _names(self, kind: str, team: str | None) -> list[str | None]:
+        query = select(_T.slot, _T.label).where(_T.kind == kind)
+        if team is not None:
+            query = query.where(_T.team == self._team(team))
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [self._name(row) for row in rows]
+
+    def _name(self, row: Row) -> str | None:
+        """An object's name; None where it is damaged. Raises LackingKey where nothing is, but the key file."""
+        try:
+            return self.unseal(row.label, f"label {row.slot}").decode()
+        except Damaged:
+            return None
 
     def _slot(self, kind: str, name: str) -> str:
         return self._hashed("slot", kind, name)
@@ -409,18 +419,23 @@ def _missing(kind: str, name: str) -> Missing:
     return Missing(f"There is no {kind} {name}", "It was removed, or never kept", "Choose another one")
 
 
-def _damaged(kind: str, name: str, error: Exception) -> Damaged:
-    """The sentence that names what is wrong with an object. Raises LackingKey where nothing is, but the key file."""
+def _damaged(kind: str, name: str, error: Exception | None) -> Damaged:
+    """The sentence that names what is wrong with an object; None: its name is.
+
+    Raises LackingKey where nothing is wrong, but the key file.
+    """
     if isinstance(error, LackingKey):
         raise error
-    if isinstance(error, FileNotFoundError):
+    if error is None:
+        why = "Its name was changed or damaged"
+    elif isinstance(error, FileNotFoundError):
         why = "Its file is no longer in the store"
     elif isinstance(error, Unwrappable):
         why = f"Its key {error}"
     else:
         why = f"Its file {error}"
     return Damaged(
-        f"The {kind} {name or 'of unknown name'} cannot be read",
+        f"The {kind} {name} cannot be read",
         why,
         "Put back the store's last copy, or run python assay.py keys check --remove to remove what is damaged",
     )

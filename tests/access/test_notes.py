@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from access import notes
 from access.notes import About
 from access.people import LOCAL, Person
 from core.errors import UserFacingError
 from storage.stores import Stores
+from storage.tables import VAULT_OBJECTS
 from storage.vault import Vault
 
 AUDITOR = replace(LOCAL, id="b" * 16, name="Ada")
@@ -103,3 +105,7 @@ def test_a_damaged_note_hides_no_other(vault: Vault) -> None:
     vault.put("note", said[1].id, b"{}", team="loans")
     assert [each.note for each in notes.threads(vault, "loans")] == [said[2]]
     assert (notes.unreadable(vault, "loans"), notes.unreadable(vault, "tumours")) == (2, 0)
+    with vault._database.writing() as connection:
+        connection.execute(update(VAULT_OBJECTS).values(label=b"no name"))
+    assert notes.threads(vault, "loans") == []
+    assert notes.unreadable(vault, "loans") == 3

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from access import sharing
 from access.belonging import belonging
@@ -19,6 +20,7 @@ from core.results import Attacked, Prediction
 from engine.subjects import files_of, load_subject
 from storage.evidence import EvidenceStore, question_key
 from storage.stores import Stores
+from storage.tables import VAULT_OBJECTS
 from storage.vault import Damaged, Held, Missing, Vault
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -456,6 +458,22 @@ def test_one_damaged_version_or_grant_hides_no_other(vault, evidence, saved) -> 
         sharing.snapshot(vault, broken.id)
     vault.put("snapshot", broken.id, b"{}")
     assert sharing.snapshots(vault) == [sound]
+
+
+def test_a_version_or_grant_whose_name_is_damaged_hides_no_other_and_loses_no_copy(vault, evidence, saved) -> None:
+    lost = freeze(vault, evidence, saved())
+    answered(evidence, "mine", 0.5)
+    sound = freeze(vault, evidence, "mine", NOON + timedelta(hours=1))
+    other, kept = (sharing.grant(vault, sound.id, ADA.email, TODAY, [], 0, ANALYST, NOON) for _ in range(2))
+    copies = vault.names("frozen")
+    with vault._database.writing() as connection:
+        spoilt = [vault._slot("snapshot", lost.id), vault._slot("grant", other.id)]
+        connection.execute(update(VAULT_OBJECTS).where(VAULT_OBJECTS.c.slot.in_(spoilt)).values(label=b"no name"))
+    assert sharing.snapshots(vault) == [sound]
+    assert sharing.granted_to(vault, ADA, NOON) == sharing.grants(vault) == [kept]
+    assert sharing.unreadable(vault) == 2
+    assert sharing.drop_remnants(vault, time.time() + 1e9) == 0
+    assert vault.names("frozen") == copies
 
 
 def test_a_version_that_is_removed_while_it_is_listed_is_left_out(vault, evidence, saved, monkeypatch) -> None:

@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from command import keys
 from core.errors import UserFacingError
 from storage.stores import Stores
+from storage.tables import VAULT_OBJECTS
 
 
 def run(*words: str) -> None:
@@ -39,6 +41,15 @@ def test_a_check_names_what_is_damaged(stores: Stores, capsys: pytest.CaptureFix
     assert "Damaged objects removed: 1. Those under legal hold stay." in capsys.readouterr().out
     run("check")
     assert stores.vault.names("note") == ["b"]
+
+
+def test_a_check_tells_of_an_object_whose_name_is_damaged(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    stores.vault.put("note", "a", b"text")
+    with stores.database.writing() as connection:
+        connection.execute(update(VAULT_OBJECTS).values(label=b"no name"))
+    with pytest.raises(UserFacingError, match="Objects are damaged: 1"):
+        run("check")
+    assert capsys.readouterr().out == "The note of unknown name cannot be read. Its name was changed or damaged.\n"
 
 
 def test_a_sweep_says_how_many(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import delete, select, update
 
 from core.errors import UserFacingError
 from storage.database import Database
+from storage.keys import LackingKey
 from storage.sealing import CHUNK
 from storage.stores import Stores, close_stores
 from storage.stores import stores as open_stores
@@ -349,8 +350,7 @@ def test_swapped_keys_and_labels_are_named(stores: Stores) -> None:
     with stores.database.writing() as connection:
         label = stores.vault._row("note", "a").label
         connection.execute(update(VAULT_OBJECTS).values(label=label))
-    with pytest.raises(Damaged, match="A value in the database cannot be read"):
-        stores.vault.names("note")
+    assert stores.vault.names("note") == ["a"]
     with stores.database.writing() as connection:
         connection.execute(update(VAULT_OBJECTS).values(wrapped=stores.vault._row("note", "a").wrapped))
     assert stores.vault.get("note", "a") == b"text of a"
@@ -360,6 +360,41 @@ def test_swapped_keys_and_labels_are_named(stores: Stores) -> None:
         connection.execute(update(VAULT_OBJECTS).values(wrapped=b"no token"))
     with pytest.raises(Damaged, match="Its key was changed or damaged"):
         stores.vault.get("note", "a")
+
+
+def spoil_name(stores: Stores, kind: str, name: str) -> None:
+    here = VAULT_OBJECTS.c.slot == stores.vault._slot(kind, name)
+    with stores.database.writing() as connection:
+        connection.execute(update(VAULT_OBJECTS).where(here).values(label=b"no name"))
+
+
+def test_a_damaged_name_hides_no_other_and_is_counted(stores: Stores) -> None:
+    for name in "abc":
+        stores.vault.put("note", name, b"text", team="ab" if name in "ab" else "c")
+    assert stores.vault.nameless("note") == 0
+    spoil_name(stores, "note", "a")
+    assert stores.vault.names("note") == ["b", "c"]
+    assert stores.vault.names("note", team="ab") == ["b"]
+    assert [stores.vault.nameless("note", team) for team in (None, "ab", "c")] == [1, 1, 0]
+    assert stores.vault.nameless("grant") == 0
+    ((kind, name, error),) = stores.vault.check()
+    assert (kind, name, error.what) == ("note", "", "The note of unknown name cannot be read")
+    assert error.why == "Its name was changed or damaged"
+    stores.vault.check(remove=True)
+    assert (stores.vault.names("note"), stores.vault.nameless("note")) == (["b", "c"], 0)
+
+
+def test_names_are_not_left_out_where_it_is_the_key_file_that_lacks_a_key(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_: object) -> None:
+        raise LackingKey("The key file lacks a key", "It was taken out", "Put it back")
+
+    stores.vault.put("note", "a", b"text")
+    monkeypatch.setattr(stores.vault._keys, "sealing", lacking)
+    for look in (stores.vault.names, stores.vault.nameless):
+        with pytest.raises(LackingKey):
+            look("note")
 
 
 def test_a_missing_blob_is_named(stores: Stores) -> None:
