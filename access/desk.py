@@ -25,7 +25,7 @@ from core.errors import UserFacingError
 from core.nouns import Subject
 from core.results import Result
 from engine import intake, shelf
-from engine.engine import Engine, Job, Question
+from engine.engine import Cancelled, Engine, Job, Question
 from engine.intake import Brought
 from engine.shelf import Shelved
 from engine.subject_files import About, Agreed
@@ -249,10 +249,16 @@ class Desk:
         return frozen and sharing.recall(self.vault, self.engine.store, question.model.spec.digest, question.key)
 
     def ask(self, question: Question, progress: Progress | None = None) -> Result:
-        """Asks and waits for the answer; `progress` hears the share done, ten times a second."""
+        """Asks and waits for the answer. `progress` hears the share done, ten times a second; where it raises Cancelled,
+        the question is called off.
+        """
         job = self.submit(question)
-        while progress is not None and not job.wait(0.1):
-            progress(job.progress)
+        try:
+            while progress is not None and not job.wait(0.1):
+                progress(job.progress)
+        except Cancelled:
+            self.cancel(job)
+            raise
         return job.result()
 
     def cancel(self, job: Job) -> None:

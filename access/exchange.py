@@ -121,6 +121,13 @@ def bring_rows(
     return own_rows(file, spec, progress, cancelled)
 
 
+def bring_report(desk: Desk, file: bytes) -> None:
+    """Writes that a report is given to be checked, before anything looks at it."""
+    what = {"kind": "report", "bytes": len(file), "digest": hashlib.sha256(file).hexdigest()[:_SHOWN]}
+    desk.demand("report", **what)
+    desk.log.record(desk.person, "upload", **what)
+
+
 def asked(desk: Desk, name: str, model: ModelFile) -> tuple[str, ...]:
     """The keys of the questions about a model that have an answer: the frozen ones, or those asked so far.
 

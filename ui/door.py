@@ -42,7 +42,7 @@ MEDIA, UPLOAD = "/media/", "/_stcore/upload_file/"
 
 # Who may reach an address beyond being signed in: one of these actions, by the beginning of the path.
 NEEDED: dict[str, tuple[str, ...]] = {
-    UPLOAD: ("bring", "ask-shared"),
+    UPLOAD: ("bring", "ask-shared", "report"),
     "/_stcore/metrics": ("people",),
 }
 # What else of Streamlit's own a signed-in person's browser needs; the rest of it is closed to everybody.
@@ -286,7 +286,7 @@ class Door:
 
     def _sessions(self) -> Sessions:
         opened = stores()
-        return Sessions(opened.database, opened.vault, self._rules())
+        return Sessions(opened.database, opened.vault, self._rules(), self._log())
 
     def _set(self, answer: Response, name: str, value: str, max_age: int | None = None) -> None:
         secure = self._start.secure

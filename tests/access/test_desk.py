@@ -12,7 +12,7 @@ from access.log import Log
 from access.people import LOCAL, Person
 from access.settings import Limits, Mfa, Provider, Roles, Settings
 from core.errors import UserFacingError
-from engine.engine import Engine, Question
+from engine.engine import Cancelled, Engine, Question
 from engine.predict import Predict
 from engine.questions import prediction_query
 from storage.evidence import EvidenceStore
@@ -82,6 +82,19 @@ def test_an_answer_costs_the_right_to_ask_once_and_to_see_from_then_on(desk) -> 
     assert viewer.ask(heavy).digest == found.digest
     assert written(viewer) == [("ask-much", "refused"), ("question", "allowed"), ("question", "allowed")]
     assert [entry.what["new"] for entry in viewer.log.entries(action="question")] == ["no", "yes"]
+
+
+def test_whoever_waits_for_an_answer_can_call_it_off(desk, engine: Engine, monkeypatch) -> None:
+    analyst, called_off = desk(person("analyst")), []
+    asked = question(analyst)
+    monkeypatch.setattr(engine, "cancel", lambda job, who: called_off.append((job.question.key, who)))
+
+    def enough(_share: float) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        analyst.ask(asked, enough)
+    assert called_off == [(asked.key, analyst.person.id)]
 
 
 def test_the_log_has_the_question_before_it_is_asked(desk, engine: Engine, monkeypatch) -> None:

@@ -195,11 +195,11 @@ def test_a_page_shows_itself_to_those_who_may_see_it_and_says_so_to_others(clien
 
 
 @pytest.mark.parametrize("who", SIGNED_IN)
-def test_files_are_taken_from_those_who_may_bring_them_and_into_their_own_page_only(house, clients, who):
+def test_files_are_taken_from_those_who_may_bring_or_check_them_and_into_their_own_page_only(house, clients, who):
     with PageSocket(clients[who]) as own, PageSocket(house.signed_in("analyst")) as other:
         told = {"X-Xsrftoken": own.token, "Cookie": _cookies(clients[who], own.token)}
         mine, theirs = own.run("people").session, other.run("people").session
-        for session, expected in ((mine, 204 if may(who, "bring", "ask-shared") else 403), (theirs, 403)):
+        for session, expected in ((mine, 204 if may(who, "bring", "ask-shared", "report") else 403), (theirs, 403)):
             address = f"/_stcore/upload_file/{session}/a-file"
             answer = clients[who].put(address, files={"file": b"1,2\n"}, headers=told)
             assert answer.status_code == expected

@@ -133,7 +133,7 @@ def log(monkeypatch, tmp_path) -> Iterator[Log]:
 
 @pytest.fixture
 def sessions(log) -> Sessions:
-    return Sessions(stores().database, stores().vault, settings())
+    return Sessions(stores().database, stores().vault, settings(), log)
 
 
 @pytest.fixture
@@ -463,9 +463,9 @@ def test_media_and_uploads_are_for_the_sign_in_that_was_told_of_them(door, sessi
     for path, method in ((f"/media/{name}.png", "GET"), ("/_stcore/upload_file/page-1/file", "PUT")):
         assert ask(door, path, method, cookie=mine, content_length="3").status == 200
         assert ask(door, path, method, cookie=theirs, content_length="3").status == 403
-    viewer, viewer_id = enter(sessions, "v")
-    door._told.tell(viewer_id, "page-3")
-    assert ask(door, "/_stcore/upload_file/page-3/file", "PUT", cookie=viewer).status == 403
+    keeper, keeper_id = enter(sessions, "boss")
+    door._told.tell(keeper_id, "page-3")
+    assert ask(door, "/_stcore/upload_file/page-3/file", "PUT", cookie=keeper).status == 403
 
 
 def test_refusals_of_one_person_do_not_fill_the_log(door, sessions, log, monkeypatch):
