@@ -249,8 +249,8 @@ class Desk:
         return frozen and sharing.recall(self.vault, self.engine.store, question.model.spec.digest, question.key)
 
     def ask(self, question: Question, progress: Progress | None = None) -> Result:
-        """Asks and waits for the answer. `progress` hears the share done, ten times a second; where it raises Cancelled,
-        the question is called off.
+        """Asks and waits for the answer. `progress` hears the share done, ten times a second; Cancelled, raised there,
+        calls the question off.
         """
         job = self.submit(question)
         try:

@@ -102,16 +102,19 @@ def work(key: str, run: Callable[[Progress, Callable[[], bool]], T], what: str) 
     if key in _cancelled():
         st.button("Start again", key=f"again-{key}", on_click=_cancelled().discard, args=(key,))
         raise Cancelled
-    share, stopped = [0.0], threading.Event()
+    share, stopped, begun = [0.0], threading.Event(), time.monotonic()
     future = in_background(lambda: run(functools.partial(share.__setitem__, 0), stopped.is_set))
+    wait([future], timeout=PATIENCE)
     place = st.empty()
-    with place.container(key=f"waiting-{key[-12:]}"):
-        bar = st.progress(0.0, text=what)
-        st.button("Cancel", key=f"cancel-{key}", on_click=_cancelled().add, args=(key,))
-        st.skeleton(height=120)
     try:
+        if not future.done():
+            with place.container(key=f"waiting-{key[-12:]}"):
+                bar = st.progress(0.0, text=what)
+                st.button("Cancel", key=f"cancel-{key}", on_click=_cancelled().add, args=(key,))
+                st.skeleton(height=120)
         while not wait([future], timeout=0.2).done:
-            bar.progress(min(1.0, share[0]), text=what)
+            done = min(1.0, share[0])
+            bar.progress(done, text=f"{what}{_to_go(done, time.monotonic() - begun)}")
     except StopException:  # the person has left, or called it off
         stopped.set()
         raise
@@ -143,12 +146,16 @@ def _queued(desk: Desk, jobs: Sequence[Job]) -> str:
 
 def _outlook(jobs: Sequence[Job], share: float) -> str:
     """How far it is and how long it may still take."""
-    elapsed = max(job.elapsed for job in jobs)
     done = f", {sum(job.done for job in jobs)} of {len(jobs)} done" if len(jobs) > 1 else ""
+    return f"{done}{_to_go(share, max(job.elapsed for job in jobs))}"
+
+
+def _to_go(share: float, elapsed: float) -> str:
+    """How long it may still take, once that can be told."""
     if share < 0.03 or elapsed < 1:
-        return done
+        return ""
     left = elapsed * (1 - share) / share
-    return f"{done}, about {left:.0f} s to go" if left >= 1.5 else f"{done}, nearly there"
+    return f", about {left:.0f} s to go" if left >= 1.5 else ", nearly there"
 
 
 def _cancel(desk: Desk, jobs: tuple[Job, ...]) -> None:
