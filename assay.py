@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 from access.desk import Desk
@@ -41,9 +42,11 @@ from engine.subjects import load_subject
 from engine.wire import shown
 from explainers import explainer
 from explainers.base import Explainer
+from reports import decision
 from reports.case import SECTIONS
 from reports.gather import gather
 from reports.pdf import build
+from reports.report import Stamp
 from storage.files import write_whole
 from storage.home import home
 from storage.stores import stores
@@ -113,7 +116,7 @@ def _report(args: argparse.Namespace) -> None:
         target = _target(desk, subject, model, row, args.target, explainers[0], "quick")
         with bar("Report") as progress:
             case = gather(desk, subject, model, row, target, reference, explainers, method, sections, progress)
-    _write(args.out, build(case))
+    _write(args.out, build(decision.report(case, Stamp(date.today()))))
 
 
 def _attack_shown(args: argparse.Namespace, spec: ModelSpec) -> Attack:

@@ -1,15 +1,18 @@
 """Report: pick what goes in, see it as it will be, take it away."""
 
+from datetime import date
+
 import streamlit as st
 
 from attacks.base import Attack
 from core.nouns import Reference
 from engine.questions import ATTACK_SIZES, attacks_for, default_pair
 from explainers.base import Explainer
-from reports import words
+from reports import decision, words
 from reports.case import SECTIONS
 from reports.gather import gather
 from reports.pdf import build, preview
+from reports.report import Stamp
 from ui import address, choices, forms, parts
 from ui.context import Context
 from ui.page import Page
@@ -39,14 +42,15 @@ def render(ctx: Context) -> None:
             sections,
             bar.progress,
         )
-        pdf = build(case)
+        report = decision.report(case, Stamp(date.today()))
+        pdf = build(report)
         bar.empty()
-        pages = _leaf(preview(case))
+        pages = _leaf(preview(report))
     with left:
         name = f"assay-{ctx.subject.name}-{ctx.row_id}.pdf"
         st.download_button(
             "Download the PDF",
-            lambda: ctx.desk.export("report", ctx.subject_name, lambda: pdf, case=case.digest[:16]),
+            lambda: ctx.desk.export("report", ctx.subject_name, lambda: pdf, report=report.id),
             name,
             "application/pdf",
             on_click="ignore",
@@ -54,7 +58,7 @@ def render(ctx: Context) -> None:
         )
         parts.paragraphs(
             [
-                f"{pages} pages, PDF/A-2a and PDF/UA-1. The same evidence gives the same bytes: {case.digest[:8]}.",
+                f"{pages} pages, PDF/A-2a and PDF/UA-1. The same evidence gives the same bytes: {report.id}.",
                 "This is an unsigned draft.",
             ]
         )

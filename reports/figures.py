@@ -20,7 +20,7 @@ _MOST_MARKED_WIDTH = 16
 
 
 def bar_rows(
-    columns: Sequence[tuple[str, Attribution]], spec: ModelSpec, most: int = 10, one_row: bool = True
+    columns: Sequence[tuple[str, Attribution]], spec: ModelSpec, most: int = 10, one_row: bool = True, index: int = 0
 ) -> dict[str, Any]:
     """One row for each factor in the order of the first column, one bar for each column; all columns that compare with
     a reference share one scale.
@@ -28,7 +28,7 @@ def bar_rows(
     The `most` factors with the largest effect in any of these are shown, the others as their sum. Labels carry values
     where all columns are of `one_row`. Positions are shares of the plot's width.
     """
-    each = [{factor.positions: factor for factor in factors(attribution, spec)} for _, attribution in columns]
+    each = [{factor.positions: factor for factor in factors(attribution, spec, index)} for _, attribution in columns]
     alike = [attribution.compares for _, attribution in columns]
     rows = _leading(each, alike, most)
     matched = [[_sum([column[positions] for positions in row]) for row in rows] for column in each]
@@ -112,9 +112,9 @@ def plain_words(row: np.ndarray, spec: ModelSpec) -> list[dict[str, Any]]:
     return [_word(spec.vocabulary.piece(row[place]), 0.0, False, False) for place in places]
 
 
-def shaded_words(attribution: Attribution, limit: float, spec: ModelSpec) -> list[dict[str, Any]]:
-    """The pieces of the first row's text, each with the strength of its effect as a share of `limit`."""
-    row, values = attribution.query.rows[0], attribution.values[0]
+def shaded_words(attribution: Attribution, limit: float, spec: ModelSpec, index: int = 0) -> list[dict[str, Any]]:
+    """The pieces of one row's text, each with the strength of its effect as a share of `limit`."""
+    row, values = attribution.query.rows[index], attribution.values[index]
     shown = []
     for place in np.flatnonzero(spec.vocabulary.ordinary(row)):
         share = min(1.0, abs(float(values[place])) / (limit or 1.0))
@@ -127,9 +127,9 @@ def _word(piece: str, share: float, up: bool, marked: bool) -> dict[str, Any]:
     return {"text": piece.strip(), "space": piece.startswith(" "), "share": share, "up": up, "marked": marked}
 
 
-def pixel_effects(attribution: Attribution) -> np.ndarray:
-    """The first row's effects (h, w), channels added up."""
-    return attribution.values[0].sum(axis=2)
+def pixel_effects(attribution: Attribution, index: int = 0) -> np.ndarray:
+    """One row's effects (h, w), channels added up."""
+    return attribution.values[index].sum(axis=2)
 
 
 @dataclass(frozen=True)

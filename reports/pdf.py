@@ -1,4 +1,4 @@
-"""A case's report as a PDF: PDF/A-2a and PDF/UA-1, the same bytes from the same evidence."""
+"""A report as a PDF: PDF/A-2a and PDF/UA-1, the same bytes from the same evidence."""
 
 import json
 import unicodedata
@@ -7,43 +7,43 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from reports.case import CaseFile
-from reports.document import document
 from reports.palette import LIGHT
+from reports.report import Report
 
 _HERE = Path(__file__).parent
 _FONTS = _HERE / "fonts"
 _TYPE = {"font_paths": [str(_FONTS)], "ignore_system_fonts": True}
 _STANDARDS = ["a-2a", "ua-1"]
+_TEMPLATES = {"letter": "letter.typ", "summary": "summary.typ"}
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
 _LONGEST_WORD = 12
 _BREAK = "\u200b"
 _FIXED_SPACE = "\u00a0"
 
 
-def build(case: CaseFile) -> bytes:
-    """The report on `case`. Everything it says goes in as data, so names print as they are spelled."""
+def build(report: Report) -> bytes:
+    """The report. Everything it says goes in as data, so names print as they are spelled."""
     import typst
 
-    return typst.compile(_sources(case), **_TYPE, pdf_standards=_STANDARDS)
+    return typst.compile(_sources(report), **_TYPE, pdf_standards=_STANDARDS)
 
 
-def preview(case: CaseFile) -> list[bytes]:
+def preview(report: Report) -> list[bytes]:
     """The report's pages as PNG pictures."""
     import typst
 
-    pages = typst.compile(_sources(case), **_TYPE, format="png", ppi=110)
+    pages = typst.compile(_sources(report), **_TYPE, format="png", ppi=110)
     return pages if isinstance(pages, list) else [pages]
 
 
-def _sources(case: CaseFile) -> dict[str, bytes]:
-    """The template and what it is to print."""
-    report = {**document(case), "palette": vars(LIGHT)}
+def _sources(report: Report) -> dict[str, bytes]:
+    """The template of its audience and what it is to print: no other file is read."""
     marked: set[str] = set()
-    data = _printable(report, marked)
+    data = _printable({**report.sheet, "palette": vars(LIGHT)}, marked)
     data["replaced"] = sorted(marked)
     return {
-        "main.typ": (_HERE / "template.typ").read_bytes(),
+        "main.typ": (_HERE / _TEMPLATES.get(report.audience, "template.typ")).read_bytes(),
+        "style.typ": (_HERE / "style.typ").read_bytes(),
         "report.json": json.dumps(data, ensure_ascii=False, sort_keys=True).encode(),
     }
 

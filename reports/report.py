@@ -50,6 +50,19 @@ class Stamp:
     final: bool = False
     log: tuple[int, str] | None = None
 
+    @property
+    def said(self) -> dict[str, Any]:
+        """The stamp in words, and its date as year, month and day."""
+        day = self.as_of
+        return {
+            "as_of": f"{day.day} {day:%B %Y}",
+            "date": [day.year, day.month, day.day],
+            "author": self.author or "not named",
+            "reviewer": self.reviewer or "not named",
+            "use": self.use or "not stated",
+            "log": "not signed" if self.log is None else f"{self.log[0]:,} entries, head {self.log[1]}",
+        }
+
 
 @dataclass(frozen=True)
 class Report:
@@ -90,6 +103,12 @@ class Report:
             self.printed,
             *([hidden(self.model.spec)] if hidden(self.model.spec) else []),
         )
+
+    @property
+    def sheet(self) -> dict[str, Any]:
+        """What the template is given: all that is printed, and the stamp in words."""
+        stamp = {"draft": not self.stamp.final, "stamp": self.stamp.said}
+        return {**self.printed, "id": self.id, "digest": self.digest, **stamp}
 
     @property
     def id(self) -> str:

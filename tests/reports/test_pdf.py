@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,14 @@ from core.errors import UserFacingError
 from core.nouns import Feature, Target
 from reports import pdf
 from reports.case import SECTIONS, CaseFile
-from reports.document import document
+from reports.decision import report
+from reports.report import Stamp
 from tests.reports.conftest import TEXT_EFFECTS, TEXT_ROW, world
 
 ROW = np.array([31_000.0, 61.0, 3.0, np.nan, 1.0, 0.0])
 EFFECTS = np.array([-0.33, 0.84, 0.42, 0.10, 0.05, 0.0])
 MARGIN = Target(1, "margin")
+STAMP = Stamp(date(2026, 11, 26))
 QUESTIONS = {
     "decision": "Where does this case stand?",
     "attributions": "What raised and lowered the score?",
@@ -75,6 +78,10 @@ def scan_case(scans) -> CaseFile:
     )
 
 
+def built(case: CaseFile) -> bytes:
+    return pdf.build(report(case, STAMP))
+
+
 def text_of(data: bytes) -> str:
     """All text, pages one after the other, line breaks as spaces."""
     pages = [page.get_textpage().get_text_bounded() for page in pypdfium2.PdfDocument(data)]
@@ -82,19 +89,23 @@ def text_of(data: bytes) -> str:
 
 
 def test_the_report_says_what_the_evidence_says(case) -> None:
-    text = text_of(pdf.build(case))
+    text = text_of(built(case))
     assert "Application 1042 was declined: score 0.76, cut-off 0.60." in text
     assert "Debt ratio raised the score for declined most" in text or "Debt ratio 61 % raised" in text
     assert "A change of at most 5% of each feature's range turns the decision on this application" in text
     assert "Linear SHAP, class declined, log-odds, 100 reference rows (seed 7), adds up" in text
-    for digest in (case.digest, *(result.digest for result in case.attributions), case.model.spec.digest):
+    for digest in (
+        report(case, STAMP).digest,
+        *(result.digest for result in case.attributions),
+        case.model.spec.digest,
+    ):
         assert digest in text
-    pages = len(pypdfium2.PdfDocument(pdf.build(case)))
+    pages = len(pypdfium2.PdfDocument(built(case)))
     assert all(f"Page {page} of {pages}" in text for page in range(1, pages + 1))
 
 
 def test_pictures_make_a_report_too(scan_case) -> None:
-    text = text_of(pdf.build(scan_case))
+    text = text_of(built(scan_case))
     assert "Scan 1042 was read as 3: probability 0.98, next 8 at 0.02." in text
     assert "A change of at most 2.4 of 16 in each pixel turns the decision on this scan from 3 to 8." in text
 
@@ -106,7 +117,7 @@ def test_a_regression_makes_a_report_too(houses) -> None:
     case = CaseFile(
         houses.subject, houses.model, predicted(houses, row, attribution.output), population, (attribution,)
     )
-    text = text_of(pdf.build(case))
+    text = text_of(built(case))
     assert "House 1042 is valued at 1 EUR." in text
     assert "What raised and lowered the prediction?" in text and "predicted price, 100 reference houses" in text
 
@@ -118,7 +129,7 @@ def test_a_text_makes_a_report_too(reviews) -> None:
     case = CaseFile(
         reviews.subject, reviews.model, predicted(reviews, TEXT_ROW, np.array([1.0, 0.4])), population, (found, found)
     )
-    text = text_of(pdf.build(case))
+    text = text_of(built(case))
     assert "the films the dull." in text, "the text as the model read it"
     assert "dull−" in text, "a strong word carries its sign"
     assert "same review with every word hidden" in text and "100 sampled reviews" in text
@@ -132,8 +143,12 @@ def test_of_very_many_features_the_strongest_are_listed(loans) -> None:
     found = wide.attribution(np.zeros(300), effects, Target(1, "margin"))
     population = wide.prediction(found.query.reference.rows, np.zeros((100, 1)))
     case = CaseFile(wide.subject, wide.model, predicted(wide, np.zeros(300), found.output), population, (found,))
-    report = document(case)
-    tables = [block for section in report["sections"] for block in section["blocks"] if block["kind"] == "table"]
+    tables = [
+        block
+        for section in report(case, STAMP).printed["sections"]
+        for block in section["blocks"]
+        if block["kind"] == "table"
+    ]
     assert [len(block["rows"]) for block in tables] == [80, 80]
     assert {row[0] for row in tables[0]["rows"]} == {f"Feature {i}" for i in range(220, 300)}
     assert all("Of 300 features the 80 with the largest effects are listed." in block["note"] for block in tables)
@@ -141,14 +156,17 @@ def test_of_very_many_features_the_strongest_are_listed(loans) -> None:
 
 _CHILD = """
 import hashlib, pickle, sys
+from datetime import date
 from reports import pdf
-print(hashlib.sha256(pdf.build(pickle.load(sys.stdin.buffer))).hexdigest())
+from reports.decision import report
+from reports.report import Stamp
+print(hashlib.sha256(pdf.build(report(pickle.load(sys.stdin.buffer), Stamp(date(2026, 11, 26))))).hexdigest())
 assert not {"torch", "shap", "captum", "matplotlib", "streamlit"} & set(sys.modules)
 """
 
 
 def test_the_same_evidence_gives_the_same_bytes_in_another_process(case, monkeypatch) -> None:
-    here = hashlib.sha256(pdf.build(case)).hexdigest()
+    here = hashlib.sha256(built(case)).hexdigest()
     root = Path(pdf.__file__).parents[1]
     for salt in ("1", "2"):
         monkeypatch.setenv("PYTHONHASHSEED", salt)
@@ -170,7 +188,7 @@ def test_other_evidence_gives_another_digest(case) -> None:
 
 
 def test_it_is_pdf_a_and_pdf_ua_and_tagged(case) -> None:
-    data = pdf.build(case)
+    data = built(case)
     assert b"<pdfaid:part>2</pdfaid:part>" in data and b"<pdfaid:conformance>A</pdfaid:conformance>" in data
     assert b"<pdfuaid:part>1</pdfuaid:part>" in data
     opened = pypdfium2.PdfDocument(data)
@@ -180,7 +198,7 @@ def test_it_is_pdf_a_and_pdf_ua_and_tagged(case) -> None:
 
 def test_every_figure_has_alternative_text(case, scan_case) -> None:
     for each in (case, scan_case):
-        blocks = [block for section in document(each)["sections"] for block in section["blocks"]]
+        blocks = [block for section in report(each, STAMP).printed["sections"] for block in section["blocks"]]
         figures = [block for block in blocks if block["kind"] in ("strip", "bars", "classes")]
         figures += [panel for block in blocks for panel in block.get("panels", [])]
         assert len(figures) >= 3
@@ -189,7 +207,7 @@ def test_every_figure_has_alternative_text(case, scan_case) -> None:
 
 def test_only_the_bundled_typeface_is_used(case) -> None:
     names = set()
-    for page in pypdfium2.PdfDocument(pdf.build(case)):
+    for page in pypdfium2.PdfDocument(built(case)):
         for thing in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_TEXT]):
             font, buffer = pypdfium2.raw.FPDFTextObj_GetFont(thing.raw), ctypes.create_string_buffer(100)
             pypdfium2.raw.FPDFFont_GetBaseFontName(font, buffer, 100)
@@ -200,15 +218,15 @@ def test_only_the_bundled_typeface_is_used(case) -> None:
 @pytest.mark.parametrize("left_out", SECTIONS)
 def test_a_section_left_out_is_truly_out(case, left_out: str) -> None:
     chosen = tuple(name for name in SECTIONS if name != left_out)
-    text = text_of(pdf.build(replace(case, sections=chosen)))
+    text = text_of(built(replace(case, sections=chosen)))
     assert QUESTIONS[left_out] not in text
     assert all(QUESTIONS[name] in text for name in chosen)
-    only = text_of(pdf.build(replace(case, sections=())))
+    only = text_of(built(replace(case, sections=())))
     assert "Application 1042 was declined" in only and not any(question in only for question in QUESTIONS.values())
 
 
 def test_without_the_attack_nothing_of_it_is_told(case) -> None:
-    text = text_of(pdf.build(replace(case, sections=("decision", "attributions", "ledger"))))
+    text = text_of(built(replace(case, sections=("decision", "attributions", "ledger"))))
     assert "attack" not in text.lower() and case.comparison.attacked.digest not in text
 
 
@@ -229,23 +247,23 @@ def test_hostile_names_print_literally(case) -> None:
     )
     model = replace(case.model, spec=replace(spec, features=features), title='#import "x": *')
     subject = replace(case.subject, title='Loans #read("/etc/passwd")', limits="//no */ comment /*")
-    text = text_of(pdf.build(replace(case, subject=subject, model=model))).replace(" ", "")
+    text = text_of(built(replace(case, subject=subject, model=model))).replace(" ", "")
     for name in (*HOSTILE, model.title, subject.title, subject.limits):
         assert name.replace(" ", "") in text
 
 
 def test_glyphs_that_the_typeface_lacks_are_shown_and_said(case) -> None:
     subject = replace(case.subject, title="Loans 収入 😀 \u202ereversed\u0007")
-    text = text_of(pdf.build(replace(case, subject=subject)))
+    text = text_of(built(replace(case, subject=subject)))
     assert "[U+53CE][U+5165] [U+1F600] [U+202E]reversed[U+0007]" in text
     assert "lacks some characters" in text
-    assert "lacks some characters" not in text_of(pdf.build(case))
+    assert "lacks some characters" not in text_of(built(case))
 
 
 def test_nothing_runs_off_the_page(case) -> None:
     features = tuple(replace(feature, label="x" * 300, group="") for feature in case.model.spec.features)
     model = replace(case.model, spec=replace(case.model.spec, features=features))
-    for page in pypdfium2.PdfDocument(pdf.build(replace(case, model=model))):
+    for page in pypdfium2.PdfDocument(built(replace(case, model=model))):
         width = page.get_width()
         for thing in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_TEXT]):
             left, _, right, _ = thing.get_bounds()
@@ -271,13 +289,13 @@ def test_results_of_another_row_or_model_do_not_pass(loans, case) -> None:
 
 def test_a_warning_is_printed_where_an_explanation_does_not_add_up(case) -> None:
     broken = replace(case.attributions[0], output=np.array([9.0]))
-    assert "Warning: this explanation does not add up." in text_of(pdf.build(replace(case, attributions=(broken,))))
+    assert "Warning: this explanation does not add up." in text_of(built(replace(case, attributions=(broken,))))
 
 
 def test_pages_are_never_nearly_empty(case, scan_case) -> None:
     """Every page but the last is printed to below its middle."""
     for each in (case, scan_case):
-        for page in list(pypdfium2.PdfDocument(pdf.build(each)))[:-1]:
+        for page in list(pypdfium2.PdfDocument(built(each)))[:-1]:
             body = [thing.get_bounds() for thing in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_TEXT])]
             lowest = min(bottom for _, bottom, _, _ in body if bottom > 75)
             assert lowest < page.get_height() / 2
