@@ -70,7 +70,7 @@ def block(desk: Desk, person_id: str, blocked: bool) -> None:
 def _sessions(desk: Desk) -> Sessions:
     if desk.rules is None:
         raise UserFacingError("Nobody signs in here", "Assay runs for one person", "Name settings in ASSAY_CONFIG")
-    return Sessions(desk.database, desk.vault, desk.rules)
+    return Sessions(desk.database, desk.vault, desk.rules, desk.log)
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ records an act sees to that. docs/log.md lists what is recorded.
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import NoReturn, Protocol
 
@@ -51,6 +52,9 @@ EVENTS: Mapping[str, str] = {
 }
 """What is recorded beside the actions; each completes "may ..."."""
 
+Write = Callable[..., Entry]
+"""Writes one entry, of what `Log.record` takes."""
+
 _HEAD = select(LOG.c.number, LOG.c.digest).order_by(LOG.c.number.desc()).limit(1)
 _APPEND = insert(LOG)
 _LONGEST = 200
@@ -81,17 +85,34 @@ class Log:
         Raises UserFacingError where it cannot be written: then the act must not happen. Raises ValueError for an
         action or outcome that is not listed, and for a `what` that is not short, printable text or a whole number.
         """
-        _check(action, outcome, what)
-        secret = self._secret()
+        try:
+            with self.beside() as (_, write):
+                return write(person, action, outcome, **what)
+        except UserFacingError as error:
+            raise _unwritten(error) from error
+
+    @contextmanager
+    def beside(self) -> Iterator[tuple[Connection, Write]]:
+        """A transaction, and how to write entries in it as `record` does: what is changed and its entries, or neither.
+
+        Raises UserFacingError where the entries cannot be written.
+        """
+        secret, written = self._secret(), []
+
+        def write(person: Person | None, action: str, outcome: str = "allowed", **what: str | int) -> Entry:
+            _check(action, outcome, what)
+            written.append(self._append(connection, person, action, outcome, what, secret))
+            return written[-1]
+
         try:
             with self._database.writing() as connection:
-                entry = self._append(connection, person, action, outcome, what, secret)
-        except (UserFacingError, DBAPIError) as error:
+                yield connection, write
+        except DBAPIError as error:
             raise _unwritten(error) from error
-        telemetry().saw(entry)
-        if self._alerts:
-            self._alerts.saw(entry)
-        return entry
+        for entry in written:
+            telemetry().saw(entry)
+            if self._alerts:
+                self._alerts.saw(entry)
 
     def refuse(self, person: Person | None, action: str, refusal: UserFacingError, **what: str | int) -> NoReturn:
         """Records a refusal and raises it; where it cannot be recorded it is raised all the same, with that cause."""

@@ -24,6 +24,6 @@ def sweep(stores: Stores, log: Log, rules: Settings | None, now: float | None = 
     if due:
         log.record(None, "expire", objects=due)
     if rules is not None:
-        Sessions(stores.database, stores.vault, rules).sweep(now)
+        Sessions(stores.database, stores.vault, rules, log).sweep(now)
     sharing.drop_remnants(stores.vault, now)
     return stores.vault.sweep(now)

@@ -1,7 +1,8 @@
 """Who is signed in: one row a sign-in, kept on the server, behind a cookie that says nothing.
 
 The cookie is 32 random bytes, and only its SHA-256 is kept: what the database holds signs nobody in. What the provider
-said, and the web server's own cookies, are sealed in the row. Roles are worked out from them anew at every look.
+said, and the web server's own cookies, are sealed in the row. Roles are worked out from them anew at every look. Where
+a sign-in ends by itself, the log says so: who ends one otherwise writes that.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, select, update
 
 from access import claims as claim
+from access.log import Log, Write
 from access.people import Person
 from access.settings import Settings
 from access.spans import span
@@ -34,10 +36,13 @@ ENDED: Mapping[str, str] = {
     "blocked": "an administrator has blocked you",
 }
 """Why a sign-in ends, as it is kept, and as the end of a sentence to the person."""
+BY_ITSELF = ("age", "idle", "roles")
+"""Those for which nobody asked, so that nobody else writes them into the log."""
 
 _IS_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _TOUCH = 30.0  # seconds; how exactly it is kept when a person was last there
 _KEEP_ENDED = 30 * 86400.0  # seconds; so long a person is told why
+_SHOWN = 16  # characters of a digest in the log
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,11 @@ class Listed:
 class Sessions:
     """The sign-ins in one database, held to the settings as they are now."""
 
-    def __init__(self, database: Database, vault: Vault, settings: Settings) -> None:
+    def __init__(self, database: Database, vault: Vault, settings: Settings, log: Log) -> None:
         self._database = database
         self._vault = vault
         self._settings = settings
+        self._log = log
 
     def begin(self, claims: Mapping[str, Any], cookies: Mapping[str, str], now: float | None = None) -> str:
         """Signs in whom `claims` are about; the cookie's value.
@@ -81,9 +87,9 @@ class Sessions:
             raise _stale(now - started)
         sealed = self._seal(key, {"claims": dict(claims), "cookies": dict(cookies)})
         row = {"id": key, "person": person.id, "claims": sealed, "started": started, "seen": now, "why": ""}
-        with self._database.writing() as connection:
+        with self._log.beside() as (connection, write):
             lock(connection, f"person/{person.id}")
-            _admit(connection, person, now)
+            _admit(connection, write, person, now)
             connection.execute(insert(SESSIONS).values(row))
         return cookie
 
@@ -133,10 +139,10 @@ class Sessions:
 
     def block(self, person_id: str, blocked: bool = True, now: float | None = None) -> int:
         """Blocks a person, which ends their sign-ins, or lets them in again; how many were ended."""
-        with self._database.writing() as connection:
+        with self._log.beside() as (connection, write):
             lock(connection, f"person/{person_id}")
             _write_person(connection, person_id, blocked=blocked)
-            return _end(connection, "blocked", _now(now), SESSIONS.c.person == person_id) if blocked else 0
+            return _end(connection, write, "blocked", _now(now), SESSIONS.c.person == person_id) if blocked else 0
 
     def blocked(self) -> list[str]:
         """The ids of the people who are blocked."""
@@ -183,8 +189,8 @@ class Sessions:
             connection.execute(update(SESSIONS).where(held).values(seen=now))
 
     def _end(self, why: str, now: float, *where: ColumnElement[bool]) -> int:
-        with self._database.writing() as connection:
-            return _end(connection, why, now, *where)
+        with self._log.beside() as (connection, write):
+            return _end(connection, write, why, now, *where)
 
     def _listed(self, row: Row) -> Listed:
         person = claim.person(self._unseal(row)["claims"], self._settings, row.id)
@@ -197,14 +203,14 @@ class Sessions:
         return json.loads(self._vault.unseal(row.claims, _about(row.id)))
 
 
-def _admit(connection: Connection, person: Person, now: float) -> None:
+def _admit(connection: Connection, write: Write, person: Person, now: float) -> None:
     """Lets a person in with their roles. Raises UserFacingError for one who is blocked."""
     known = connection.execute(select(PEOPLE).where(PEOPLE.c.id == person.id)).one_or_none()
     if known is not None and known.blocked:
         raise _kept_out()
     roles = ",".join(person.roles)
     if known is not None and known.roles != roles:
-        _end(connection, "roles", now, SESSIONS.c.person == person.id)
+        _end(connection, write, "roles", now, SESSIONS.c.person == person.id)
     _write_person(connection, person.id, roles=roles)
 
 
@@ -214,12 +220,15 @@ def _write_person(connection: Connection, person_id: str, **values: str | bool) 
         connection.execute(insert(PEOPLE).values({"id": person_id, "roles": "", "blocked": False} | values))
 
 
-def _end(connection: Connection, why: str, now: float, *where: ColumnElement[bool]) -> int:
+def _end(connection: Connection, write: Write, why: str, now: float, *where: ColumnElement[bool]) -> int:
     """Ends the sign-ins that still hold, and destroys what was kept of them; how many. `why` is a key of ENDED."""
     if why not in ENDED:
         raise KeyError(why)
-    held = update(SESSIONS).where(SESSIONS.c.ended.is_(None), *where)
-    return connection.execute(held.values(ended=now, why=why, claims=b"")).rowcount
+    held = update(SESSIONS).where(SESSIONS.c.ended.is_(None), *where).values(ended=now, why=why, claims=b"")
+    ended = connection.execute(held.returning(SESSIONS.c.id, SESSIONS.c.person)).all()
+    for row in ended if why in BY_ITSELF else ():
+        write(None, "session-end", why=why, who=row.person[:_SHOWN], session=row.id[:_SHOWN])
+    return len(ended)
 
 
 def _rows() -> Select:

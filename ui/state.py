@@ -54,7 +54,7 @@ def local_desk() -> Desk:
 def open_sign_ins() -> int:
     """How many sign-ins hold; 0 where nobody signs in."""
     opened, rules = stores(), settings()
-    return len(Sessions(opened.database, opened.vault, rules).listed(time.time())) if rules else 0
+    return len(Sessions(opened.database, opened.vault, rules, the_log()).listed(time.time())) if rules else 0
 
 
 @functools.cache
@@ -71,7 +71,7 @@ def _person(cookie: str, touch: bool) -> Person:
     if rules is None:
         raise UserFacingError("Assay was set up anew", "ASSAY_CONFIG is no longer set", "Open the page again")
     opened = stores()
-    sessions = Sessions(opened.database, opened.vault, rules)
+    sessions = Sessions(opened.database, opened.vault, rules, the_log())
     signed_in = sessions.find(cookie, time.time(), touch=touch)
     if signed_in is None:
         raise Refused(sessions.why_not(cookie), "A sign-in does not last for ever", "Sign in again")

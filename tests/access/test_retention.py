@@ -45,12 +45,19 @@ def test_nothing_goes_that_cannot_be_written(stores: Stores, log: Log, monkeypat
 
 
 def test_sign_ins_that_are_long_over_are_forgotten(stores: Stores, log: Log) -> None:
-    sessions = Sessions(stores.database, stores.vault, SETTINGS)
+    sessions = Sessions(stores.database, stores.vault, SETTINGS, log)
     now = time.time()
     cookie = sessions.begin(claims(auth_time=now), {}, now)
     sessions.end_cookie(cookie, "signed out", now)
     sweep(stores, log, SETTINGS, now + 40 * DAY)
     assert sessions.why_not(cookie, now) == "You are not signed in."
+
+
+def test_sign_ins_that_ran_out_unnoticed_are_written(stores: Stores, log: Log) -> None:
+    now = time.time()
+    Sessions(stores.database, stores.vault, SETTINGS, log).begin(claims(auth_time=now), {}, now)
+    sweep(stores, log, SETTINGS, now + DAY)
+    assert [(entry.action, entry.what["why"]) for entry in log.entries()] == [("session-end", "age")]
 
 
 def test_days_are_seconds() -> None:

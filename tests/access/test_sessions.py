@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from access.claims import person_id
+from access.log import Log
 from access.sessions import COOKIE, ENDED, Sessions
 from access.settings import Roles, SessionRules, Settings
 from core.errors import UserFacingError
@@ -22,13 +23,30 @@ ADA = person_id(ISSUER, "ada")
 
 
 @pytest.fixture
-def sessions(stores: Stores) -> Sessions:
-    return Sessions(stores.database, stores.vault, SETTINGS)
+def log(stores: Stores) -> Log:
+    return Log(stores.database, stores.vault)
+
+
+@pytest.fixture
+def sessions(stores: Stores, log: Log) -> Sessions:
+    return Sessions(stores.database, stores.vault, SETTINGS, log)
 
 
 def under(stores: Stores, settings: Settings) -> Sessions:
     """The same sign-ins under other settings, as the next request sees them."""
-    return Sessions(stores.database, stores.vault, settings)
+    return Sessions(stores.database, stores.vault, settings, Log(stores.database, stores.vault))
+
+
+def told(log: Log) -> list[dict[str, str | int]]:
+    """What the log says of sign-ins that ended by themselves, the first one first."""
+    entries = log.entries()
+    assert {(each.action, each.who, each.session) for each in entries} <= {("session-end", "nobody", "")}
+    return [dict(each.what) for each in reversed(entries)]
+
+
+def hers(sessions: Sessions, cookie: str) -> str:
+    """The id of a sign-in as the log has it."""
+    return sessions._row(cookie).id[:16]
 
 
 def rows(stores: Stores) -> list:
@@ -309,6 +327,62 @@ def test_many_sign_in_for_the_first_time_at_once(sessions, stores):
     assert all(sessions.find(each, NOON) for each in cookies)
     with stores.database.reading() as connection:
         assert [(row.id, row.roles) for row in connection.execute(select(PEOPLE))] == [(ADA, "analyst")]
+
+
+def test_a_sign_in_that_ends_by_itself_is_written_once_when_it_is_noticed(sessions, log):
+    idle = sessions.begin(claims(), COOKIES, NOON)
+    old = sessions.begin(claims("bob", auth_time=NOON - 3590), COOKIES, NOON)
+    unseen = sessions.begin(claims("dan"), COOKIES, NOON)
+    for cookie in (idle, old, unseen):
+        sessions.why_not(cookie, NOON + 700)
+    sessions.listed(NOON + 700)
+    assert told(log) == [], "a look that ends nothing writes nothing"
+    for _ in range(2):
+        assert sessions.find(old, NOON + 20) is None
+        assert sessions.find(idle, NOON + 700, touch=False) is None
+    said = [{"why": "age", "who": person_id(ISSUER, "bob")[:16], "session": hers(sessions, old)}]
+    said += [{"why": "idle", "who": ADA[:16], "session": hers(sessions, idle)}]
+    assert told(log) == said
+    for _ in range(2):
+        sessions.sweep(NOON + 700)
+    said += [{"why": "idle", "who": person_id(ISSUER, "dan")[:16], "session": hers(sessions, unseen)}]
+    assert told(log) == said
+
+
+def test_sign_ins_that_end_because_roles_changed_are_written(sessions, log):
+    first, second = (sessions.begin(claims(roles=["asks", "keeps"]), COOKIES, NOON) for _ in range(2))
+    sessions.begin(claims(roles=["asks"]), COOKIES, NOON + 1)
+    assert sorted(each["session"] for each in told(log)) == sorted(hers(sessions, each) for each in (first, second))
+    assert {(each["why"], each["who"]) for each in told(log)} == {("roles", ADA[:16])}
+
+
+def test_what_somebody_ends_is_for_them_to_write(sessions, log):
+    for why in ("signed out", "ended"):
+        sessions.end_cookie(sessions.begin(claims(), COOKIES, NOON), why, NOON)
+    sessions.begin(claims(), COOKIES, NOON)
+    sessions.block(ADA, now=NOON)
+    assert told(log) == []
+
+
+def test_many_who_notice_at_once_write_one_entry(sessions, log):
+    cookie = sessions.begin(claims(), COOKIES, NOON)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: sessions.find(cookie, NOON + 700), range(16))) == [None] * 16
+    assert len(told(log)) == 1
+
+
+def test_an_end_that_cannot_be_written_lets_nobody_in_and_is_written_later(sessions, log, monkeypatch):
+    cookie = sessions.begin(claims(), COOKIES, NOON)
+
+    def full(*_: object) -> None:
+        raise UserFacingError("The database cannot be written", "The disk is full", "Make room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "_append", full)
+        with pytest.raises(UserFacingError, match="full"):
+            sessions.find(cookie, NOON + 700)
+    assert sessions.find(cookie, NOON + 700) is None
+    assert len(told(log)) == 1
 
 
 def test_the_documentation_names_the_cookie():

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from access.claims import person_id
+from access.log import Log
 from access.sessions import COOKIE, Sessions
 from access.settings import settings
 from storage.stores import close_stores, stores
@@ -71,7 +72,8 @@ def sessions(house, monkeypatch) -> Iterator[Sessions]:
     """The sign-ins as an administrator's page, in another process, has them."""
     for name, value in house.env.items():
         monkeypatch.setenv(name, value)
-    yield Sessions(stores().database, stores().vault, settings())
+    opened = stores()
+    yield Sessions(opened.database, opened.vault, settings(), Log(opened.database, opened.vault))
     close_stores()
 
 
@@ -250,8 +252,6 @@ def _id(sessions: Sessions, name: str) -> str:
 
 
 def test_signing_in_and_out_stands_in_the_log(house, sessions):
-    from access.log import Log
-
     client = house.signed_in("nora")
     client.get("/auth/logout")
     nora = person_id(house.providers["mock"], "nora")

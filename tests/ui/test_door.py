@@ -364,14 +364,13 @@ def test_whoever_is_blocked_gets_no_cookie_and_it_is_written(door, inner, sessio
     assert log.entries()[0].outcome == "refused"
 
 
-def test_no_sign_in_without_the_log(inner, sessions, log):
+def test_no_sign_in_without_the_log(door, inner, sessions, log, monkeypatch):
     def broken(*_: object, **__: object) -> None:
         raise UserFacingError("Nothing was done, for the log cannot be written", "The disk is full", "Make room")
 
+    monkeypatch.setattr(log, "record", broken)
     inner.claims = claims()
-    answer = ask(
-        Door(inner, settings(), lambda: SimpleNamespace(record=broken)), "/oauth2callback", query="code=1&state=2"
-    )
+    answer = ask(door, "/oauth2callback", query="code=1&state=2")
     assert answer.status == 403 and COOKIE not in answer.cookies and "the log cannot be written" in answer.body
     assert sessions.listed() == []
 

@@ -367,7 +367,7 @@ def test_the_log_is_listed_filtered_and_checked(house: Desk, frozen) -> None:
 
 
 def test_sign_ins_are_ended_people_blocked_and_versions_held(house: Desk, frozen) -> None:
-    keeper, sessions = of(house, KEEPER), Sessions(stores().database, stores().vault, SETTINGS)
+    keeper, sessions = of(house, KEEPER), Sessions(stores().database, stores().vault, SETTINGS, house.log)
     cookie = sessions.begin(claims("eve", auth_time=int(datetime.now(UTC).timestamp())), {})
     app = screen("people", keeper)
     assert heading(app) == "1 person is signed in, by 1 browser." and "Eve" in told(app)
