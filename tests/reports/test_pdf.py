@@ -189,7 +189,7 @@ def test_other_evidence_gives_another_digest(case) -> None:
 
 def test_it_is_pdf_a_and_pdf_ua_and_tagged(case) -> None:
     data = built(case)
-    assert b"<pdfaid:part>2</pdfaid:part>" in data and b"<pdfaid:conformance>A</pdfaid:conformance>" in data
+    assert b"<pdfaid:part>3</pdfaid:part>" in data and b"<pdfaid:conformance>A</pdfaid:conformance>" in data
     assert b"<pdfuaid:part>1</pdfuaid:part>" in data
     opened = pypdfium2.PdfDocument(data)
     assert opened.is_tagged()
