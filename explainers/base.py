@@ -98,7 +98,7 @@ class Explainer(ABC):
             output=output,
             error=raw.error,
             tolerance=self.tolerance,
-            spread=_range(np.concatenate([output, usual])),
+            spread=score_range(np.concatenate([output, usual])),
             facts=raw.facts,
         )
 
@@ -126,6 +126,6 @@ def differing(row: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return (reference != row) & ~(np.isnan(reference) & np.isnan(row))
 
 
-def _range(scores: np.ndarray) -> float:
+def score_range(scores: np.ndarray) -> float:
     """What a residual is measured against: the range of the scores, 1 where they are all alike."""
     return float(np.nanmax(scores) - np.nanmin(scores)) or 1.0

@@ -1,0 +1,90 @@
+"""Many questions of one kind asked as one, where every row's answer is the same whatever is asked with it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from core.nouns import Query
+from core.results import Attribution, Prediction, Result
+from core.scores import score
+from engine.predict import Predict
+from engine.questions import population_query
+from engine.queue import Question
+from explainers.base import score_range
+from explainers.tree_shap import TreeShap
+from storage.evidence import EvidenceStore
+
+_MOST = 4_000_000
+"""Numbers in the rows of one question."""
+Ask = Callable[[Question], Result]
+
+
+def apart(question: Question) -> bool:
+    """Whether each row's answer is the same, to the last bit, as that of asking about it alone.
+
+    So it is where trees are walked row by row; a network's sums may come out otherwise beside other rows.
+    """
+    return "trees" in question.model.spec.capabilities and isinstance(question.method, Predict | TreeShap)
+
+
+def ask_each(ask: Ask, store: EvidenceStore, questions: Sequence[Question]) -> list[Result]:
+    """The answers to questions that differ in their rows alone, in order; each is kept as if it was asked by itself.
+
+    Those that have no answer yet are asked in as few questions as there may be.
+    """
+    if not apart(questions[0]):
+        return [ask(question) for question in questions]
+    fresh: dict[str, Result] = {}
+    for batch in _batches([each for each in questions if not store.has(each.key)]):
+        for question, answer in zip(batch, _split(ask, batch), strict=True):
+            store.keep(question.key, answer)
+            fresh[question.key] = answer
+    return [fresh[each.key] if each.key in fresh else ask(each) for each in questions]
+
+
+def _batches(questions: Sequence[Question]) -> Iterator[list[Question]]:
+    """The questions in lists, none with more numbers than one question may have unless it is one alone."""
+    batch: list[Question] = []
+    for question in questions:
+        if batch and sum(each.query.rows.size for each in (*batch, question)) > _MOST:
+            yield batch
+            batch = []
+        batch.append(question)
+    if batch:
+        yield batch
+
+
+def _split(ask: Ask, batch: list[Question]) -> Iterator[Result]:
+    """The answer to all of them, cut into that of each."""
+    first = batch[0]
+    rows = np.concatenate([each.query.rows for each in batch])
+    ids = tuple(row_id for each in batch for row_id in each.query.row_ids)
+    found = ask(replace(first, query=replace(first.query, rows=rows, row_ids=ids)))
+    usual = _usual(ask, first) if isinstance(found, Attribution) else None
+    start = 0
+    for each in batch:
+        part = slice(start, start := start + len(each.query))
+        yield _part(found, each.query, part, usual)
+
+
+def _part(found: Prediction | Attribution, query: Query, part: slice, usual: np.ndarray | None) -> Result:
+    """The rows of an answer that `query` asks about."""
+    if isinstance(found, Prediction):
+        return replace(found, query=query, outputs=found.outputs[part])
+    output = found.output[part]
+    return replace(
+        found,
+        query=query,
+        values=found.values[part],
+        base=found.base[part],
+        output=output,
+        spread=score_range(np.concatenate([output, usual])),
+    )
+
+
+def _usual(ask: Ask, question: Question) -> np.ndarray:
+    """The scores of the reference rows (m,), over which an explanation's spread is taken."""
+    model, query = question.model, question.query
+    population = ask(replace(question, method=Predict(), query=population_query(model, query.reference)))
+    return score(population.outputs, query.target, model.spec)
