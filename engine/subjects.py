@@ -76,7 +76,15 @@ def files_of(name: str) -> dict[str, bytes]:
 
     Raises UserFacingError for a name that there is not, and for a file that is missing.
     """
-    found = _found(name)
+    return _files(_found(name))
+
+
+def files_beside(model: ModelFile) -> dict[str, bytes]:
+    """The files of the subject that a model is from, as `files_of` has them."""
+    return _files(located(model.path)[0])
+
+
+def _files(found: Place) -> dict[str, bytes]:
     tables = _read_toml(found)
     models = [_take(table, "[[model]]", {"file": str}, {**_MODEL, **_OPTIONAL_MODEL}) for table in tables["model"]]
     data = _take(tables["data"], "[data]", {"file": str, "id": str}, {"label": str, "held_out": str})

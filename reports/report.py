@@ -1,6 +1,6 @@
 """A report: what is printed, what it rests on, and what is said of it beside the evidence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -8,12 +8,14 @@ from typing import Any
 
 from access.masks import hidden
 from core.digest import digest
-from core.nouns import ModelFile, Subject
+from core.nouns import ModelFile, ModelSpec, Subject
 from core.results import Result
 from storage.evidence import question_key
 
 FORMAT = "1"
 """The form of a report, of its bundle and of its digest."""
+ID = 12
+"""Digits of a report's digest by which people call it."""
 AUDIENCES: Mapping[str, str] = {
     "decision": "One decision, with what moved it and what would change it",
     "letter": "A letter to the person concerned",
@@ -63,6 +65,10 @@ class Stamp:
             "log": "not signed" if self.log is None else f"{self.log[0]:,} entries, head {self.log[1]}",
         }
 
+    def beside(self, digest: str) -> dict[str, Any]:
+        """What a sheet says beside what is printed, of a report with that digest."""
+        return {"id": digest[:ID], "digest": digest, "draft": not self.final, "stamp": self.said}
+
 
 @dataclass(frozen=True)
 class Report:
@@ -91,26 +97,40 @@ class Report:
     @cached_property
     def digest(self) -> str:
         """That of everything printed and of all that it rests on, the stamp apart."""
-        return digest(
-            "report",
-            FORMAT,
-            self.audience,
-            self.subject.name,
-            self.subject.dataset.digest,
-            self.model.spec.digest,
+        return report_digest(
+            (self.audience, self.subject.name, self.subject.dataset.digest, self.model.spec.digest),
             self.row_ids,
             [(exhibit.name, exhibit.question, exhibit.result.digest) for exhibit in self.exhibits],
             self.printed,
-            *([hidden(self.model.spec)] if hidden(self.model.spec) else []),
+            masked_names(self.model.spec),
         )
 
     @property
     def sheet(self) -> dict[str, Any]:
         """What the template is given: all that is printed, and the stamp in words."""
-        stamp = {"draft": not self.stamp.final, "stamp": self.stamp.said}
-        return {**self.printed, "id": self.id, "digest": self.digest, **stamp}
+        return {**self.printed, **self.stamp.beside(self.digest)}
 
     @property
     def id(self) -> str:
-        """What a person calls it: the first twelve digits of its digest."""
-        return self.digest[:12]
+        """What a person calls it: the first digits of its digest."""
+        return self.digest[:ID]
+
+
+def report_digest(
+    about: tuple[str, str, str, str],
+    row_ids: Sequence[str],
+    exhibits: Sequence[tuple[str, str, str]],
+    printed: Mapping[str, Any],
+    masked: Sequence[str],
+) -> str:
+    """A report's digest from its parts, as a bundle holds them.
+
+    `about`: its audience, the subject's name, the digests of data and model; `exhibits`: the name of each, its question
+    and the digest of its result; `masked`: the features whose values its reader may not see.
+    """
+    return digest("report", FORMAT, about, row_ids, exhibits, printed, *([masked] if masked else []))
+
+
+def masked_names(spec: ModelSpec) -> tuple[str, ...]:
+    """The features whose values are hidden, by name."""
+    return tuple(spec.features[place].name for place in hidden(spec))
