@@ -12,7 +12,7 @@ from ui import checking, choices, forms, parts, problems, sharing, waiting
 from ui.context import Context
 from ui.page import Page
 
-PAGE = Page("Check it yourself", "check", "comment", 6)
+PAGE = Page("Check it yourself", "check", "comment", 7)
 
 
 def render(ctx: Context) -> None:

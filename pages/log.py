@@ -11,7 +11,7 @@ from ui import forms, keeping, parts, problems
 from ui.bench import Bench
 from ui.page import Page
 
-PAGE = Page("Log", "log", "read-log", 8, about_row=False)
+PAGE = Page("Log", "log", "read-log", 9, about_row=False)
 
 
 def render(ctx: Bench) -> None:

@@ -8,7 +8,7 @@ from ui import keeping, parts, problems
 from ui.bench import Bench
 from ui.page import Page
 
-PAGE = Page("People", "people", "people", 9, about_row=False, hosted=True)
+PAGE = Page("People", "people", "people", 10, about_row=False, hosted=True)
 
 
 def render(ctx: Bench) -> None:

@@ -16,7 +16,7 @@ from ui import sharing as widgets
 from ui.bench import Bench
 from ui.page import Page
 
-PAGE = Page("Share", "share", "freeze", 7, about_row=False, hosted=True)
+PAGE = Page("Share", "share", "freeze", 8, about_row=False, hosted=True)
 
 
 def render(ctx: Bench) -> None:

@@ -14,7 +14,7 @@ from ui import bring, parts, problems
 from ui.bench import Bench
 from ui.page import Page
 
-PAGE = Page("Subjects", "subjects", "view", 5, about_row=False)
+PAGE = Page("Subjects", "subjects", "view", 6, about_row=False)
 
 
 def render(ctx: Bench) -> None:

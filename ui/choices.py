@@ -48,6 +48,7 @@ NORMS = {"linf": "each value alone", "l2": "all together"}
 MODEL_VIEWS = {"matters": "What matters", "decides": "How well it decides"}
 MODEL_VIEWS_OF_NUMBERS = MODEL_VIEWS | {"decides": "How well it predicts"}
 SECTION = Option("section", "boolean", True, "Section", "Whether it goes into the report.")
+AUDIENCES = {"decision": "One decision", "letter": "A letter", "full": "Whole model", "summary": "One page"}
 REPORT_SECTIONS = {
     "decision": "The decision and its row",
     "attributions": "What moved it, by both methods",

@@ -85,6 +85,15 @@ def number(name: str, option: Option, default: int | float | None = None) -> int
     return picked
 
 
+def page(name: str, count: int) -> int:
+    """One of `count` pages, counted from 1, by its own name in the address."""
+    with started(name, name, 1, Option(name, "integer", 1, "Page", "Which page is shown.", 1, count).parse):
+        turned = st.pagination(count, key=name)
+    if turned != 1:
+        address.keep(name, str(turned))
+    return turned
+
+
 def slider(name: str, option: Option, step: float, shown: str, default: float | None = None) -> float:
     """A number within an option's bounds on a slider, by its own name in the address; `shown` is its format."""
     start = option.default if default is None else default

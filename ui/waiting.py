@@ -103,9 +103,9 @@ def work(key: str, run: Callable[[Progress, Callable[[], bool]], T], what: str) 
         st.button("Start again", key=f"again-{key}", on_click=_cancelled().discard, args=(key,))
         raise Cancelled
     share, stopped, begun = [0.0], threading.Event(), time.monotonic()
+    place = st.empty()
     future = in_background(lambda: run(functools.partial(share.__setitem__, 0), stopped.is_set))
     wait([future], timeout=PATIENCE)
-    place = st.empty()
     try:
         if not future.done():
             with place.container(key=f"waiting-{key[-12:]}"):
