@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from core.digest import digest
 from core.nouns import Query
 from core.results import Attribution, Prediction, Result
 from core.scores import score
@@ -29,14 +30,13 @@ def apart(question: Question) -> bool:
 
 
 def ask_each(ask: Ask, store: EvidenceStore, questions: Sequence[Question]) -> list[Result]:
-    """The answers to questions that differ in their rows alone, in order; each is kept as if it was asked by itself.
+    """The answers in order, each kept as if it had been asked for by itself.
 
-    Those that have no answer yet are asked in as few questions as there may be.
+    Those that have none yet are asked for in as few questions as there may be: what differs in its rows alone goes
+    together.
     """
-    if not apart(questions[0]):
-        return [ask(question) for question in questions]
     fresh: dict[str, Result] = {}
-    for batch in _batches([each for each in questions if not store.has(each.key)]):
+    for batch in _batches([each for each in questions if apart(each) and not store.has(each.key)]):
         for question, answer in zip(batch, _split(ask, batch), strict=True):
             store.keep(question.key, answer)
             fresh[question.key] = answer
@@ -44,15 +44,25 @@ def ask_each(ask: Ask, store: EvidenceStore, questions: Sequence[Question]) -> l
 
 
 def _batches(questions: Sequence[Question]) -> Iterator[list[Question]]:
-    """The questions in lists, none with more numbers than one question may have unless it is one alone."""
-    batch: list[Question] = []
-    for question in questions:
-        if batch and sum(each.query.rows.size for each in (*batch, question)) > _MOST:
-            yield batch
-            batch = []
-        batch.append(question)
-    if batch:
+    """Lists of questions that differ in their rows alone, none with more numbers than one question may have."""
+    alike: dict[str, list[Question]] = {}
+    for each in questions:
+        alike.setdefault(_but_rows(each), []).append(each)
+    for several in alike.values():
+        batch: list[Question] = []
+        for question in several:
+            if batch and sum(each.query.rows.size for each in (*batch, question)) > _MOST:
+                yield batch
+                batch = []
+            batch.append(question)
         yield batch
+
+
+def _but_rows(question: Question) -> str:
+    """The digest of a question without its rows."""
+    query = question.query
+    reference = query.reference and query.reference.digest
+    return digest(question.method.method.digest, query.model, query.target, reference, query.seed, query.cutoff)
 
 
 def _split(ask: Ask, batch: list[Question]) -> Iterator[Result]:
@@ -60,7 +70,8 @@ def _split(ask: Ask, batch: list[Question]) -> Iterator[Result]:
     first = batch[0]
     rows = np.concatenate([each.query.rows for each in batch])
     ids = tuple(row_id for each in batch for row_id in each.query.row_ids)
-    found = ask(replace(first, query=replace(first.query, rows=rows, row_ids=ids)))
+    lane = "long" if len(batch) > 1 else first.lane
+    found = ask(replace(first, query=replace(first.query, rows=rows, row_ids=ids), lane=lane))
     usual = _usual(ask, first) if isinstance(found, Attribution) else None
     start = 0
     for each in batch:
