@@ -3,6 +3,7 @@
 import streamlit as st
 
 from access.desk import Desk
+from access.sharing import Snapshot
 from core.errors import UserFacingError
 from ui.context import Context
 from ui.page import Page
@@ -32,11 +33,19 @@ def looked(desk: Desk, page: Page, subject: str = "", row: str = "") -> None:
         st.session_state[_LOOKED] = view
 
 
-def frozen(ctx: Context) -> None:
-    """Says of a frozen subject when it was frozen, what of it is hidden, and how much may still be asked."""
+def state(ctx: Context) -> None:
+    """Whether what is seen is live or frozen. Nothing where nobody signs in, and nothing is handed on."""
+    if not ctx.desk.hosted:
+        return
     snapshot = ctx.desk.snapshot(ctx.subject_name)
     if snapshot is None:
-        return
+        st.markdown(":gray[:small[Live: what you see can change. A frozen version does not.]]")
+    else:
+        _frozen(ctx, snapshot)
+
+
+def _frozen(ctx: Context, snapshot: Snapshot) -> None:
+    """When it was frozen, what of it is hidden, and how much may still be asked."""
     said = [f"Frozen on {snapshot.on}, digest {snapshot.id[:8]}. What you see here does not change any more."]
     grant = ctx.desk.grant(ctx.subject_name)
     if grant is not None:

@@ -63,7 +63,7 @@ def _draw(module: ModuleType, desk: Desk, screens: list[st.Page]) -> None:
             desk.require(page.action, page=page.slug or "decision")
         if page.about_row:
             ctx = header.draw(desk, page)
-            banner.frozen(ctx)
+            banner.state(ctx)
             module.render(ctx)
         else:
             banner.looked(desk, page)
