@@ -70,13 +70,18 @@ def refusal(person: Person, action: str) -> Refused:
         return Refused(
             f"You may not {row.title}",
             f"This needs the role {' or '.join(row.roles)}, and {have}",
-            "Ask an administrator for the role",
+            f"Ask {_giver(person)} for the role",
         )
     return Refused(
         f"You may not {row.title}",
         "This needs a sign-in with a second factor, and your provider did not say that there was one",
         "Sign out, and sign in again with a second factor",
     )
+
+
+def _giver(person: Person) -> str:
+    """Whom a person is to ask for a role; an administrator cannot ask themselves."""
+    return "whoever gives out roles at your provider" if "admin" in person.roles else "an administrator"
 
 
 _PAGE = Path(__file__).resolve().parents[1] / "docs" / "access.md"

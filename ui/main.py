@@ -11,6 +11,7 @@ from access.desk import Desk
 from core.errors import UserFacingError
 from ui import address, banner, header, problems
 from ui.bench import Bench
+from ui.page import Page
 from ui.state import the_desk
 from ui.style import STYLE
 
@@ -50,7 +51,7 @@ def _say_only(error: UserFacingError) -> None:
 def _page(module: ModuleType, desk: Desk, screens: list[st.Page]) -> st.Page:
     page = module.PAGE
     draw = functools.partial(_draw, module, desk, screens)
-    seen = "visible" if desk.opens(page.action) or not page.slug else "hidden"
+    seen = "visible" if desk.opens(page.action) else "hidden"
     return st.Page(draw, title=page.title, url_path=page.slug, default=not page.slug, visibility=seen)
 
 
@@ -59,9 +60,8 @@ def _draw(module: ModuleType, desk: Desk, screens: list[st.Page]) -> None:
     with problems.shown():
         banner.person(desk)
         if not desk.opens(page.action):
-            _say_where_to_go(screens)
-            desk.require(page.action, page=page.slug or "decision")
-        if page.about_row:
+            _turn_away(desk, page, screens)
+        elif page.about_row:
             ctx = header.draw(desk, page)
             banner.state(ctx)
             module.render(ctx)
@@ -70,14 +70,18 @@ def _draw(module: ModuleType, desk: Desk, screens: list[st.Page]) -> None:
             module.render(Bench(desk, screens[0]))
 
 
-def _say_where_to_go(screens: list[st.Page]) -> None:
-    """The pages that open to somebody for whom this one does not."""
-    places = [screen for screen in screens if screen.visibility == "visible" and screen.url_path]
+def _turn_away(desk: Desk, page: Page, screens: list[st.Page]) -> None:
+    """Somebody for whom a page does not open is told so, and which ones do. Who only came in lands on one of those."""
+    places = [screen for screen in screens if screen.visibility == "visible"]
+    if places and not page.slug and not st.query_params:
+        st.switch_page(places[0])
+    with problems.shown():
+        desk.require(page.action, page=page.slug or "decision")
     if places:
-        with st.container(horizontal=True):
-            st.markdown("You may open")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("You may open", width="content")
             for screen in places:
-                st.page_link(screen)
+                st.page_link(screen, icon=":material/arrow_forward:", icon_position="right")
 
 
 main()

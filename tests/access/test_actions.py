@@ -90,6 +90,8 @@ def test_settings_can_ask_for_a_second_factor_elsewhere():
 def test_a_refusal_says_which_role_is_missing_and_which_are_there():
     sentence = refusal(somebody("viewer", "admin"), "comment").sentence
     assert "auditor or analyst" in sentence and "viewer, admin" in sentence
+    assert "Ask an administrator" in refusal(somebody("viewer"), "comment").remedy
+    assert "Ask an administrator" not in sentence, "they are one"
 
 
 def test_whoever_is_at_their_own_machine_may_do_everything():

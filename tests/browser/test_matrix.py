@@ -24,7 +24,8 @@ STRANGER, NOBODY = "stranger", "no-role"
 SIGNED_IN = (NOBODY, *ROLES, "admin-by-password")
 WHO = (STRANGER, *SIGNED_IN)
 SIGN_IN = "Sign in to Assay"
-FEW = {"attack": "model=mlp&attack=fgsm&attack-rows=4", "model": "sample=12"}
+# What a page is asked with: little to compute, and of the landing page a decision.
+FEW = {"": "subject=tumours", "attack": "model=mlp&attack=fgsm&attack-rows=4", "model": "sample=12"}
 CONTENT = {"heading", "plotly_chart", "arrow_data_frame", "imgs", "file_uploader", "selectbox", "download_button"}
 
 
@@ -192,6 +193,13 @@ def test_a_page_shows_itself_to_those_who_may_see_it_and_says_so_to_others(clien
     else:
         assert refused.startswith("You may not") and refused in drawn.text
         assert not drawn.kinds & CONTENT, "nothing of the page is there"
+
+
+@pytest.mark.parametrize("who", ["admin", "admin-by-password"])
+def test_whoever_sees_no_decisions_lands_where_they_may_be(clients, who):
+    with PageSocket(clients[who]) as socket:
+        drawn = socket.run("")
+    assert "The log has" in drawn.text and "You may not" not in drawn.text
 
 
 @pytest.mark.parametrize("who", SIGNED_IN)

@@ -51,7 +51,7 @@ class PageSocket:
         self._socket.close()
 
     def run(self, slug: str, choices: str = "", patience: float = 90) -> Drawn:
-        """Draws a page until its script has ended; `patience` in seconds for each message."""
+        """Draws a page, or the one that it leads on to, until its script has ended; `patience` in seconds a message."""
         asked = BackMsg()
         asked.rerun_script.page_name = slug
         asked.rerun_script.query_string = choices
@@ -63,5 +63,6 @@ class PageSocket:
             session = session or message.new_session.initialize.session_id
             kinds.add(message.delta.new_element.WhichOneof("type") or "")
             text.append(body.decode("utf-8", "ignore"))
-            if message.WhichOneof("type") == "script_finished":
+            led_on = message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
+            if message.WhichOneof("type") == "script_finished" and not led_on:
                 return Drawn(frozenset(kinds), "\n".join(text), session)
