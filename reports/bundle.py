@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from access.masks import masked_result
 from core import codec
 from core.digest import digest
 from core.errors import UserFacingError
@@ -27,7 +26,7 @@ from engine.subjects import files_beside, read_subject
 from reports import rules
 from reports.manifest import Manifest, entry, fits, manifest, sha256, unstamped
 from reports.report import AUDIENCES, FORMAT, ID, Report, masked_names, report_digest
-from reports.withholding import withheld
+from reports.withholding import seen
 
 LARGEST = 256 << 20
 """Bytes that a bundle may have."""
@@ -110,7 +109,8 @@ def pack(report: Report) -> bytes:
     _check_unchanged(report, files)
     entries, held = [], {}
     for number, exhibit in enumerate(report.exhibits, 1):
-        file, shown = f"exhibits/{number:03d}.npz", _shown(exhibit.result, report)
+        file = f"exhibits/{number:03d}.npz"
+        shown = seen(exhibit.result, report.model.spec, report.audience, report.row_ids)
         entries.append(entry(exhibit, file, shown, report))
         held[file] = codec.dump(shown)
     held[_SHEET] = _as_json(report.sheet)
@@ -127,12 +127,6 @@ def pack(report: Report) -> bytes:
             "Compare with fewer reference rows",
         )
     return whole
-
-
-def _shown(result: Result, report: Report) -> Result:
-    """A result as the report's reader may see it."""
-    shown = masked_result(result, report.model.spec)
-    return withheld(shown, report.row_ids) if report.audience == "letter" else shown
 
 
 def _check_unchanged(report: Report, files: Mapping[str, bytes]) -> None:

@@ -1,7 +1,7 @@
-"""What a letter keeps back: whatever is about other people than the one it is to.
+"""What a reader does not get: masked columns, and in a letter whatever is about other people than the one it is to.
 
-Their rows and everything computed from them are blank, the rows of every reference too. Who they are by name, and the
-digests of the whole answers, stay, so that whoever holds the data can compute them again.
+Other people's rows and everything computed from them are blank, the rows of every reference too. Their names and the
+digests of the whole answers stay, so that whoever holds the data can compute them again.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from core.nouns import Query, Reference
+from access.masks import masked_result
+from core.nouns import ModelSpec, Query, Reference
 from core.results import Result
 
 R = TypeVar("R", bound=Result)
@@ -42,3 +43,12 @@ def _blank(array: np.ndarray, away: np.ndarray) -> np.ndarray:
     blank = array.copy()
     blank[away] = np.nan if array.dtype.kind == "f" else -1
     return blank
+
+
+def seen(result: R, spec: ModelSpec, audience: str, row_ids: Collection[str]) -> R:
+    """`result` as the reader of a report about `row_ids` may see it: without masked columns, in a letter others' rows.
+
+    `spec` has the masked columns hidden.
+    """
+    shown = masked_result(result, spec)
+    return withheld(shown, row_ids) if audience == "letter" else shown
