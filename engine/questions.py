@@ -1,6 +1,7 @@
 """The questions that the page, the command line and the report all ask, built in one place."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -95,6 +96,36 @@ def shifted_queries(query: Query, attacked: Attacked) -> tuple[Query, Query, Que
     after = Query(query.model, attacked.perturbed, query.row_ids, query.target, query.reference, query.seed)
     noise = Query(query.model, attacked.noise, query.row_ids, query.target, query.reference, query.seed)
     return query, after, noise
+
+
+def swap_query(query: Query, index: int, parts: Sequence[Sequence[int]], most: int = 8_000_000) -> Query:
+    """What the model says about the row at `index` of an explained `query` and about it with one part swapped.
+
+    After the row itself come, for each of the `parts` (positions in the flattened row), the row with that part at the
+    values of each reference row; of at most so many of these, evenly spaced, that all rows hold `most` numbers.
+    """
+    row, reference = query.rows[index].ravel(), query.reference
+    fitting = max(1, most // max(1, len(parts) * len(row)))
+    chosen = np.unique(np.linspace(0, len(reference) - 1, min(fitting, len(reference))).round().astype(int))
+    swapped = np.tile(row, (len(parts), len(chosen), 1))
+    for number, part in enumerate(parts):
+        swapped[number][:, list(part)] = reference.rows.reshape(len(reference), -1)[np.ix_(chosen, list(part))]
+    rows = np.vstack([row[None], swapped.reshape(-1, len(row))]).reshape(-1, *query.rows.shape[1:])
+    row_id = query.row_ids[index]
+    ids = [f"{row_id}, part {part} as in {reference.row_ids[i]}" for part in range(1, len(parts) + 1) for i in chosen]
+    return Query(query.model, rows, (row_id, *ids), query.target)
+
+
+def resampled_queries(subject: Subject, query: Query, count: int) -> list[Query]:
+    """The same question against other references of the same size, drawn with the seeds after the one named.
+
+    None where there are no others: the reference was not drawn, or it is all of the data.
+    """
+    reference = query.reference
+    if reference.seed is None or len(reference) >= len(subject.dataset):
+        return []
+    seeds = range(reference.seed + 1, reference.seed + 1 + count)
+    return [replace(query, reference=subject.reference(len(reference), seed)) for seed in seeds]
 
 
 def default_class(subject: Subject, model: ModelFile, outputs: np.ndarray) -> int:

@@ -1,15 +1,31 @@
-"""The file on a whole model: every result that its report draws from."""
+"""The file on a whole model: every result that its report draws from, and the rule that chooses its cases."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
+
+from core.likeness import unlike
 from core.nouns import ModelFile, Subject, Target
-from core.results import Attacked, Attribution, Prediction
+from core.results import Attacked, Attribution, Prediction, Result
+from core.scores import decide, decision_margin
+from reports.numbers import counted, listed
 from reports.reasons import Grounds
 from reports.report import Exhibit
 
-KINDS = ("typical", "borderline", "wrong", "unlike")
-"""What a case of a dossier stands for."""
+KINDS = {
+    "typical": "typical, with the median score among those decided alike",
+    "borderline": "borderline, nearest to another decision",
+    "wrong": "wrong, the furthest from the decision that its true answer would be",
+    "unlike": "unlike the data, the furthest from them",
+}
+"""What a case of a dossier stands for, and how it was chosen."""
+KINDS_OF_NUMBERS = {
+    "typical": "typical, with the median prediction",
+    "wrong": "wrong, with the prediction furthest from its true answer",
+    "unlike": KINDS["unlike"],
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +45,9 @@ class Dossier:
     for texts. `cases` were chosen among the judged rows by a rule; `grounds` are those of each, `seconds` the other
     method's explanation of each (one attribution of all or one each, as `Grounds.explained` has it). `attacked` holds
     the strongest fitting attack at growing sizes, then the others at the usual size, all about the same rows;
-    `shifted` is the explanation of those rows before the attack of the usual size, after it and after noise. Both are
-    empty where no attack applies.
+    `extreme` is the strongest one with every value free to move through its whole range. `shifted` is the explanation
+    of some of those rows before the strongest attack at the usual size, after it and after noise. All are empty where
+    no attack applies or no answer is known.
     """
 
     subject: Subject
@@ -43,8 +60,104 @@ class Dossier:
     grounds: tuple[Grounds, ...]
     seconds: tuple[Attribution, ...]
     attacked: tuple[Attacked, ...] = ()
+    extreme: Attacked | None = None
     shifted: tuple[Attribution, ...] = ()
 
     def exhibits(self) -> Iterator[Exhibit]:
         """Every answer once, by name."""
-        raise NotImplementedError
+        seen = set()
+        for name, result in self._named():
+            if result is not None and result.digest not in seen:
+                seen.add(result.digest)
+                yield Exhibit(name, result)
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """Those of the judged rows in the data (n,)."""
+        return np.array([self.subject.dataset.index(row_id) for row_id in self.judged.query.row_ids])
+
+    @cached_property
+    def labels(self) -> np.ndarray | None:
+        """The true answers to the judged rows (n,); None where none is known."""
+        data = self.subject.dataset
+        return data.labels[self.positions] if len(data.judged) else None
+
+    @property
+    def strongest(self) -> tuple[Attacked, ...]:
+        """The strongest attack at growing sizes."""
+        return tuple(each for each in self.attacked if each.method.name == self.attacked[0].method.name)
+
+    @property
+    def others(self) -> tuple[Attacked, ...]:
+        """The other attacks, at the usual size."""
+        return self.attacked[len(self.strongest) :]
+
+    def _named(self) -> Iterator[tuple[str, Result | None]]:
+        yield from (("judged rows", self.judged), ("reference rows", self.population), ("survey", self.surveyed))
+        for number, each in enumerate(self.grounds, 1):
+            yield f"case {number} explained", each.explained
+            yield f"case {number} swapped", each.swapped
+            for seed, other in enumerate(each.resampled, 1):
+                yield f"case {number} resample {seed}", other
+        for number, each in enumerate(self.seconds, 1):
+            yield f"case {number} second method", each
+        for each in self.attacked:
+            yield f"{each.method.name} at {each.size:g}", each
+        yield "attack without limit", self.extreme
+        for name, each in zip(("before the attack", "after the attack", "after noise"), self.shifted, strict=False):
+            yield name, each
+
+
+def rule(subject: Subject, model: ModelFile, judged: Prediction) -> str:
+    """How the cases were chosen, in a sentence."""
+    kinds = KINDS if model.spec.classes else KINDS_OF_NUMBERS
+    rows = counted(len(judged.query), subject.row_noun)
+    return f"Of {rows} the cases are by rule: {listed(list(kinds.values()))}. Nobody picked them."
+
+
+def choose(subject: Subject, model: ModelFile, judged: Prediction) -> tuple[Chosen, ...]:
+    """The cases that stand for others among the judged rows, each row once.
+
+    Of a classifier: the median margin within each of the two classes decided most, the smallest margin, the largest
+    among wrong decisions, the largest distance from the data. Of a predicted number: the median, the largest miss, the
+    largest distance. The first in the order of the data where several are alike.
+    """
+    dataset, spec = subject.dataset, model.spec
+    positions = np.array([dataset.index(row_id) for row_id in judged.query.row_ids])
+    likeness = unlike(dataset, spec, judged.query.rows, judged.query.row_ids)
+    orders = [*_orders(subject, model, judged.outputs, dataset.labels[positions])]
+    orders.append(("unlike", np.argsort(-likeness.distance, kind="stable")))
+    chosen: list[Chosen] = []
+    for kind, order in orders:
+        taken = {each.position for each in chosen}
+        free = next((int(positions[place]) for place in order if positions[place] not in taken), None)
+        if free is not None:
+            chosen.append(Chosen(kind, free))
+    return tuple(chosen)
+
+
+def _orders(
+    subject: Subject, model: ModelFile, outputs: np.ndarray, labels: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
+    """For each case its kind and the places of the rows that could be it, the likeliest first."""
+    spec = model.spec
+    if not spec.classes:
+        predicted, miss = outputs[:, 0], np.abs(outputs[:, 0] - labels)
+        yield "typical", _nearest_to_median(predicted, np.arange(len(predicted)))
+        yield "wrong", np.argsort(-miss, kind="stable")[: np.isfinite(miss).sum()]
+        return
+    decided = decide(outputs, spec, subject.cutoff)
+    margin = decision_margin(outputs, spec, subject.cutoff, decided)
+    counts = np.bincount(decided, minlength=len(spec.classes))
+    for each in np.argsort(-counts, kind="stable")[:2]:
+        yield "typical", _nearest_to_median(margin, np.flatnonzero(decided == each))
+    yield "borderline", np.argsort(margin, kind="stable")
+    wrong = np.flatnonzero((labels >= 0) & (decided != labels))
+    yield "wrong", wrong[np.argsort(-margin[wrong], kind="stable")]
+
+
+def _nearest_to_median(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """`places` by how near their values come to the median value among them."""
+    if not len(places):
+        return places
+    return places[np.argsort(np.abs(values[places] - np.median(values[places])), kind="stable")]

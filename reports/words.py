@@ -6,17 +6,23 @@ a share of the decision or a guarantee, and a test holds them to it.
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.digest import short
+from core.likeness import Drift, Unlikeness
 from core.measures import Fit, TokenEffect, fit
 from core.nouns import MethodId, ModelFile, ModelSpec, Query, Subject, Target
 from core.results import Agreement, Attacked, Attribution, Comparison, Prediction, Result, agreement
 from core.scores import decide, probabilities
-from reports.factors import Factor, bars, drivers, factors, importance
+from reports.factors import Factor, bars, drivers, factors, families, importance
 from reports.numbers import MINUS, chance, counted, listed, number, percent, plural, score_and_cutoff, signed, tiny
 
+if TYPE_CHECKING:
+    from reports.reasons import Reasons
+
+_MOST_NAMED = 5
 _SCALES = {"margin": "log-odds", "logit": "logits", "probability": "probability"}
 
 
@@ -483,6 +489,119 @@ def score_alt(subject: Subject, model: ModelFile, row_id: str, outputs: np.ndarr
     """What a score strip says, for a reader who cannot see it."""
     where = population_sentence(subject, model, outputs, population)
     return f"{decision_headline(subject, model, row_id, outputs)} {where}"
+
+
+# --- reasons, and what they rest on ----------------------------------------------------------------------------------
+
+
+def reasons_paragraph(subject: Subject, model: ModelFile, query: Query, found: "Reasons") -> str:
+    """The reasons for a row's decision, or the sentence why there are none. `query` asked for its explanation."""
+    if not found.found:
+        return found.abstained
+    spec = model.spec
+    named = listed([_with_effect(spec, each.factor) for each in found.found])
+    compared = f"Compared with {reference_phrase(subject, spec, query)}"
+    what = score_of(spec, query.target)
+    if not spec.classes:
+        return f"{compared}, {what} was moved most by {named}. {tests_sentence(found)}"
+    way = "raised" if found.found[0].effect > 0 else "lowered"
+    return f"{compared}, these {way} {what}, towards the decision: {named}. {tests_sentence(found)}"
+
+
+def tests_sentence(found: "Reasons") -> str:
+    """What every reason that is named has stood."""
+    text = "With each of them put at the reference's values, the model's answer moved as claimed"
+    resamples = found.found[0].resamples
+    if not resamples:
+        return f"{text}."
+    least = min(each.held for each in found.found)
+    return f"{text}; each is a reason against {least} of {resamples} other references, or more."
+
+
+def abstention(subject: Subject, model: ModelFile, row_id: str, likeness: Unlikeness, index: int = 0) -> str:
+    """That a row is unlike the data, and what to do; "" where it is not. `index` is its place in `likeness`."""
+    if not likeness.unlike[index]:
+        return ""
+    spec, rows, outside = model.spec, plural(subject.row_noun), likeness.outside[index]
+    distance, usual = number(float(likeness.distance[index])), number(likeness.usual)
+    if outside and spec.modality == "table":
+        titles = [spec.features[place].title for place in outside]
+        why = f"{_some(titles)} {'lies' if len(titles) == 1 else 'lie'} outside what the data hold"
+    elif outside:
+        why = f"{counted(len(outside), things(spec))} {'lies' if len(outside) == 1 else 'lie'} outside the range"
+    elif spec.modality == "text":
+        share, most = (percent(value) for value in (float(likeness.distance[index]), likeness.usual))
+        why = f"{share} of its words are in no other {subject.row_noun}; of 99% of the {rows} at most {most} are"
+    else:
+        why = f"its distance to the {rows} most like it is {distance}, and 99% of the {rows} lie within {usual}"
+    return (
+        f"{capital(row_name(subject, row_id))} is unlike the data: {why}. No reasons are named for it, as nothing "
+        "shows how the model does on such cases. Have a person look at it."
+    )
+
+
+def no_reason(subject: Subject, model: ModelFile, explained: Attribution) -> str:
+    """That no factor is a candidate for a reason."""
+    title = _within(method_title(explained.method))
+    if not _compares(explained):
+        return f"No reasons are named: {title} compares with nothing, so it does not say what moved the score."
+    what = score_of(model.spec, explained.query.target)
+    way = " towards the decision" if model.spec.classes else ""
+    return f"No reasons are named: no single factor moved {what}{way} by more than {title} leaves open."
+
+
+def none_stood(subject: Subject) -> str:
+    """That every candidate failed a test."""
+    return (
+        f"No reasons are named: none stood its tests on this {subject.row_noun}. Have a person look at it, or explain "
+        "it against a larger reference."
+    )
+
+
+def failed_swap(model: ModelFile, query: Query, factor: Factor, change: float, error: float) -> str:
+    """That putting a factor at the reference's values did not do what its effect says."""
+    what = score_of(model.spec, query.target)
+    return (
+        f"{_capital_the(model.spec, factor)} is withheld: its effect is {signed(factor.effect)}, but with it at the "
+        f"reference's values {what} changes by {signed(-change)} (standard error {number(error)})."
+    )
+
+
+def not_separable(model: ModelFile, factor: Factor, held: int, resamples: int) -> str:
+    """That a factor is a reason against some references and not against others."""
+    return (
+        f"{_capital_the(model.spec, factor)} is not separable from others: it is a reason against {held} of "
+        f"{resamples} other references, too few to name it."
+    )
+
+
+def drift_sentence(subject: Subject, model: ModelFile, found: Drift | None) -> str:
+    """A warning that the reference is another population than the data, with the features that say so; else ""."""
+    if found is None or not found.found:
+        return ""
+    spec = model.spec
+    titles = [spec.features[place].title for place in found.features]
+    if spec.modality == "image":
+        titles = [f"the {families(spec)[place].title}" for place in found.features]
+    parts = [*(["the true answers"] if found.answers else []), *([_some(titles)] if titles else [])]
+    said = [f"it differs in {listed(parts)}"] if parts else []
+    if found.repeated:
+        said.append(f"{found.repeated:,} of its rows {'is' if found.repeated == 1 else 'are'} there more than once")
+    return (
+        f"Warning: the reference is not like the {plural(subject.row_noun)} of the data: {', and '.join(said)}. What "
+        "is compared with it may mislead. Draw one with a seed."
+    )
+
+
+def _some(titles: list[str]) -> str:
+    """The first few of them."""
+    if len(titles) <= _MOST_NAMED:
+        return listed(titles)
+    return f"{', '.join(titles[:_MOST_NAMED])} and {counted(len(titles) - _MOST_NAMED, 'more feature')}"
+
+
+def _capital_the(spec: ModelSpec, factor: Factor) -> str:
+    return capital(_the(spec, factor))
 
 
 # --- under attack ----------------------------------------------------------------------------------------------------
