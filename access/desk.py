@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from access import sharing
 from access.actions import ACTIONS, Refused, allowed, refusal
+from access.chain import Entry
 from access.limits import Limits, check_storage
 from access.log import Log
 from access.masks import masked
@@ -301,6 +302,10 @@ class Desk:
         """How many rows may still be computed anew under a grant."""
         return max(0, grant.budget - self.limits.spent(f"grant/{grant.id}"))
 
+    def price(self, questions: Iterable[Question]) -> int:
+        """How many rows of a grant's budget these take: one a row in each question that is not answered yet."""
+        return sum(len(each.query) for each in {each.key: each for each in questions}.values() if not self._known(each))
+
     def _spend(self, grant: Grant, rows: int, asked: dict[str, str | int]) -> None:
         try:
             self.limits.spend(f"grant/{grant.id}", rows, grant.budget)
@@ -318,6 +323,13 @@ class Desk:
             self.take("report", f"export/{self.person.id}", 1, self.rules.limits.exports, **said)
         self.log.record(self.person, "export", **said)
         return make()
+
+    def sign(self, name: str, **what: str) -> Entry:
+        """Writes that a report on the subject `name` is signed, before it is. Returns that entry of the log."""
+        said = {"subject": name_digest(name), **what}
+        self.demand("sign", **said)
+        self.grant(name)
+        return self.log.record(self.person, "sign", **said)
 
     def take(self, action: str, name: str, amount: int, most: int, **what: str | int) -> None:
         """Counts towards a limit of the person's. Refuses what goes beyond it; nothing at one's own machine."""

@@ -23,7 +23,7 @@ from core.errors import UserFacingError
 
 CALLBACK = "/oauth2callback"
 _MANUAL = "docs/access.md shows a whole file"
-_TABLES = ("auth", "roles", "mfa", "sessions", "limits", "retention", "alerts")
+_TABLES = ("auth", "roles", "mfa", "sessions", "limits", "retention", "alerts", "signing")
 
 
 _Numbers = TypeVar("_Numbers")
@@ -97,6 +97,31 @@ class Alerts:
 
 
 @dataclass(frozen=True)
+class Signing:
+    """What reports are signed with, where it is not a certificate of Assay's own: a PKCS#12 file, or a key in a token.
+
+    `pkcs12` and `pkcs11` are paths, the latter that of the token's library, which knows `token` and `key` by these
+    labels. `timestamp` is the address of an RFC 3161 service; it is sent a digest, and what it answers is signed.
+    """
+
+    pkcs12: str = ""
+    password: str = field(default="", repr=False)
+    pkcs11: str = ""
+    token: str = ""
+    key: str = ""
+    pin: str = field(default="", repr=False)
+    timestamp: str = ""
+
+    def __post_init__(self) -> None:
+        if self.pkcs12 and self.pkcs11:
+            raise unusable("Reports would be signed by pkcs12 and by pkcs11", "Name one of the two")
+        if self.pkcs11 and not (self.token and self.key):
+            raise unusable("pkcs11 needs the labels of a token and of a key in it", "Name token and key too")
+        if self.timestamp and not self.timestamp.startswith(("https://", "http://")):
+            raise unusable("timestamp is not an address", "Write that of a service, with https:// or http:// before it")
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that the file says."""
 
@@ -109,6 +134,7 @@ class Settings:
     limits: Limits = Limits()
     retention: Retention = Retention()
     alerts: Alerts = Alerts()
+    signing: Signing = Signing()
 
     @property
     def secure(self) -> bool:
@@ -200,6 +226,7 @@ def parsed(values: Mapping[str, Any]) -> Settings:
         limits=_numbers(Limits, whole.section("limits", "[limits]")),
         retention=_retention(whole.section("retention", "[retention]")),
         alerts=_alerts(whole.section("alerts", "[alerts]")),
+        signing=_signing(whole.section("signing", "[signing]")),
     )
 
 
@@ -247,6 +274,20 @@ def _alerts(section: Section) -> Alerts:
     section.only(*known)
     numbers = {name: section.whole(name, getattr(Alerts, name)) for name in known if name != "webhook"}
     return Alerts(webhook=section.text("webhook", ""), **numbers)
+
+
+def _signing(section: Section) -> Signing:
+    known = [each.name for each in fields(Signing)]
+    section.only(*known)
+    return Signing(**{name: section.text(name, "") for name in known})
+
+
+def signing() -> Signing:
+    """What reports are signed with: as the file says, without one as ASSAY_SIGN_PKCS12 and so on do."""
+    found = settings()
+    if found is not None:
+        return found.signing
+    return Signing(**{each.name: os.environ.get(f"ASSAY_SIGN_{each.name.upper()}", "") for each in fields(Signing)})
 
 
 def _numbers(kind: type[_Numbers], section: Section) -> _Numbers:

@@ -2,7 +2,6 @@
 
 import json
 import unicodedata
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from textwrap import wrap
@@ -16,27 +15,17 @@ _FONTS = _HERE / "fonts"
 _TYPE = {"font_paths": [str(_FONTS)], "ignore_system_fonts": True}
 _STANDARDS = ["a-3a", "ua-1"]
 _TEMPLATES = {"letter": "letter.typ", "summary": "summary.typ"}
-_CARRY = b'\n#include "attach.typ"\n'
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
 _LONGEST_WORD = 12
 _BREAK = "\u200b"
 _FIXED_SPACE = "\u00a0"
-EVIDENCE, SIGNATURE = "evidence.assay", "evidence.assay.sig"
-"""The names of the files inside a PDF."""
-_ATTACHED = {
-    EVIDENCE: ("data", "application/zip", "What this report rests on, for python assay.py verify"),
-    SIGNATURE: ("supplement", "application/json", "Signatures of evidence.assay"),
-}
 
 
-def build(report: Report, attachments: Mapping[str, bytes] | None = None) -> bytes:
-    """The report. Everything it says goes in as data, so names print as they are spelled.
-
-    `attachments` are files to put inside, by the names EVIDENCE and SIGNATURE.
-    """
+def build(report: Report) -> bytes:
+    """The report. Everything it says goes in as data, so names print as they are spelled."""
     import typst
 
-    pdf = typst.compile(_sources(report, attachments or {}), **_TYPE, pdf_standards=_STANDARDS)
+    pdf = typst.compile(_sources(report), **_TYPE, pdf_standards=_STANDARDS)
     return pdf + b"\n"  # what a signature appends begins on a line of its own, as PDF/A asks
 
 
@@ -44,21 +33,18 @@ def preview(report: Report) -> list[bytes]:
     """The report's pages as PNG pictures."""
     import typst
 
-    pages = typst.compile(_sources(report, {}), **_TYPE, format="png", ppi=110)
+    pages = typst.compile(_sources(report), **_TYPE, format="png", ppi=110)
     return pages if isinstance(pages, list) else [pages]
 
 
-def _sources(report: Report, attachments: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The template of its audience, what it is to print and to carry: no other file is read."""
+def _sources(report: Report) -> dict[str, bytes]:
+    """The template of its audience and what it is to print: no other file is read."""
     marked: set[str] = set()
     data = _printable({**report.sheet, "palette": vars(LIGHT)}, marked)
     data["replaced"] = sorted(marked)
     return {
-        **attachments,
-        "main.typ": (_HERE / _TEMPLATES.get(report.audience, "template.typ")).read_bytes() + _CARRY,
+        "main.typ": (_HERE / _TEMPLATES.get(report.audience, "template.typ")).read_bytes(),
         "style.typ": (_HERE / "style.typ").read_bytes(),
-        "attach.typ": (_HERE / "attach.typ").read_bytes(),
-        "attachments.json": json.dumps([(name, *_ATTACHED[name]) for name in attachments]).encode(),
         "report.json": json.dumps(data, ensure_ascii=False, sort_keys=True).encode(),
     }
 

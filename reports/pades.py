@@ -1,0 +1,256 @@
+"""What pyHanko does for us: CMS signatures, PAdES on a PDF, and their check. Nothing else knows pyHanko.
+
+Nothing here fetches anything but a time stamp, and that only while signing.
+"""
+
+import asyncio
+import io
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from asn1crypto import algos, cms, x509
+from pkcs11 import PKCS11Error
+from pyhanko.config.pkcs11 import PKCS11SignatureConfig, TokenCriteria
+from pyhanko.pdf_utils.embed import EmbeddedFileObject, EmbeddedFileParams, FileSpec, embed_file
+from pyhanko.pdf_utils.generic import NameObject
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.fields import InvisSigSettings, MDPPerm, SigFieldSpec, SigSeedSubFilter
+from pyhanko.sign.general import extract_certificate_info
+from pyhanko.sign.signers import PdfSignatureMetadata, Signer, SimpleSigner, sign_pdf
+from pyhanko.sign.timestamps.requests_client import RequestsHTTPTimeStamper
+from pyhanko.sign.validation import (
+    KeyUsageConstraints,
+    StandardCMSSignatureStatus,
+    async_validate_detached_cms,
+)
+from pyhanko_certvalidator import ValidationContext
+
+# What it finds is said in sentences of ours; it would print its own, with a trace.
+for _name in ("pyhanko", "pyhanko_certvalidator"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+
+_MD = "sha256"
+_FIELD = "Signature"
+_ALGORITHMS = {"ec": "sha256_ecdsa", "rsa": "sha256_rsa"}
+_USAGE = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"}, match_all_key_usages=False)
+
+
+FAILURES = (OSError, ValueError, PKCS11Error)
+"""What a certificate, a token or a time-stamping service that does not work raises."""
+
+
+class Malformed(Exception):
+    """Bytes that are no signature of the form that is written here."""
+
+
+# --- signing ---------------------------------------------------------------------------------------------------------
+
+
+def from_pkcs12(data: bytes, password: str) -> Signer:
+    """Who signs by the key and certificate in a PKCS#12 file. Raises ValueError where it has none."""
+    signer = SimpleSigner.load_pkcs12_data(data, [], password.encode() or None)
+    signer.embed_roots = False
+    return signer
+
+
+@contextmanager
+def from_pkcs11(module: Path, token: str, key: str, pin: str) -> Iterator[Signer]:
+    """Who signs by a key in a token, which never leaves it; key and certificate have one label."""
+    from pyhanko.sign.pkcs11 import PKCS11SigningContext
+
+    config = PKCS11SignatureConfig(
+        str(module), cert_label=key, key_label=key, token_criteria=TokenCriteria(token), user_pin=pin
+    )
+    with PKCS11SigningContext(config) as signer:
+        signer.embed_roots = False
+        yield signer
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A file to put into a PDF: what it is to it (PDF/A-3's `AFRelationship`), its media type, a description."""
+
+    name: str
+    body: bytes
+    relation: str
+    media: str
+    about: str
+
+
+class _Writer(IncrementalPdfFileWriter):
+    """Appends a signature and leaves the metadata as it is: pyHanko's own form of it is not that of PDF/A."""
+
+    def _update_meta(self) -> None:
+        pass
+
+
+def sign(pdf: bytes, files: Sequence[Carried], signer: Signer, timestamp: str = "") -> bytes:
+    """The PDF with files inside and a certifying signature under which nothing may be changed (PAdES B-B or B-T).
+
+    It begins with the bytes of `pdf`. `timestamp` is the address of an RFC 3161 service; without one there is no time
+    stamp. The field lies outside of the page: PDF/UA wants one on the page tagged as a form, and PDF/A none hidden.
+    """
+    writer = _Writer(io.BytesIO(pdf))
+    for each in files:
+        stream = EmbeddedFileObject.from_file_data(writer, each.body, params=EmbeddedFileParams(), mime_type=each.media)
+        relation = NameObject(f"/{each.relation}")
+        embed_file(writer, FileSpec(each.name, each.name, stream, each.about, relation))
+    about = PdfSignatureMetadata(
+        field_name=_FIELD,
+        md_algorithm=_MD,
+        certify=True,
+        docmdp_permissions=MDPPerm.NO_CHANGES,
+        subfilter=SigSeedSubFilter.PADES,
+    )
+    field = SigFieldSpec(
+        _FIELD,
+        readable_field_name="Signature of this report",
+        invis_sig_settings=InvisSigSettings(box_out_of_bounds=True),
+    )
+    stamper = RequestsHTTPTimeStamper(timestamp) if timestamp else None
+    return sign_pdf(writer, about, signer, timestamper=stamper, new_field_spec=field).getvalue()
+
+
+def endorse(text: bytes, signer: Signer) -> bytes:
+    """A detached CMS signature (DER) of `text`; `openssl cms -verify` checks it too."""
+    return asyncio.run(signer.async_sign_general_data(text, _MD, use_cades=True)).dump()
+
+
+# --- checking --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is true of a CMS signature.
+
+    `intact`: it was made of these bytes. `valid`: by the key of `certificate` (DER). `canonical`: every byte of it is
+    where it has to be. `trusted`: that certificate, or one it leads to, is among those that were given. `name` is the
+    certificate's, `since` and `until` when it is valid. `stamped` is when a time-stamping service saw it, whose name is
+    `stamper`; `stamp_good` and `stamp_trusted` are for its signature what `valid` and `trusted` are.
+    """
+
+    certificate: bytes
+    name: str
+    since: datetime
+    until: datetime
+    intact: bool
+    valid: bool
+    canonical: bool
+    trusted: bool
+    stamped: datetime | None = None
+    stamper: str = ""
+    stamp_good: bool = False
+    stamp_trusted: bool = False
+
+
+def check(
+    data: bytes, der: bytes, anchors: Callable[[bytes], Sequence[bytes]], moment: datetime | None = None
+) -> Checked:
+    """Checks a detached CMS signature of `data`, whose certificate must be valid at `moment`.
+
+    `anchors` gives the certificates that this one (all DER) may lead to. Without a moment it is the time of a trusted
+    time stamp, else now. Raises Malformed.
+    """
+    try:
+        signed = _signed_data(der)
+        trust = anchors(extract_certificate_info(signed).signer_cert.dump())
+        status = _validated(data, signed, trust, moment)
+        stamp = status.timestamp_validity
+        if moment is None and stamp is not None and stamp.valid and stamp.intact and stamp.trusted:
+            status = _validated(data, signed, trust, stamp.timestamp)
+        certificate = status.signing_cert
+        found = Checked(
+            certificate.dump(),
+            _name(certificate),
+            certificate.not_valid_before,
+            certificate.not_valid_after,
+            status.intact,
+            status.valid,
+            _canonical(signed, certificate) == der and _needed(signed, status),
+            status.trusted,
+        )
+        if stamp is None:
+            return found
+        return replace(
+            found,
+            stamped=stamp.timestamp,
+            stamper=_name(stamp.signing_cert),
+            stamp_good=stamp.valid and stamp.intact,
+            stamp_trusted=stamp.trusted,
+        )
+    except Exception as error:  # hostile bytes break the parsers below in more ways than can be listed
+        raise Malformed(str(error)) from error
+
+
+def _signed_data(der: bytes) -> cms.SignedData:
+    content = cms.ContentInfo.load(der, strict=True)
+    if content["content_type"].native != "signed_data":
+        raise Malformed("no signed data")
+    return content["content"]
+
+
+def _validated(
+    data: bytes, signed: cms.SignedData, trust: Sequence[bytes], moment: datetime | None
+) -> StandardCMSSignatureStatus:
+    roots = [x509.Certificate.load(each) for each in trust]
+    context = ValidationContext(trust_roots=roots, moment=moment, allow_fetching=False)
+    return asyncio.run(async_validate_detached_cms(data, signed, context, key_usage_settings=_USAGE))
+
+
+def _canonical(signed: cms.SignedData, certificate: x509.Certificate) -> bytes:
+    """The one form that a signature may have, made anew of its signed parts and of what we always write beside them."""
+    (info,) = signed["signer_infos"]
+    md = algos.DigestAlgorithm({"algorithm": _MD})
+    sid = {"issuer": certificate.issuer, "serial_number": certificate.serial_number}
+    parts = {
+        "version": "v1",
+        "sid": cms.SignerIdentifier({"issuer_and_serial_number": cms.IssuerAndSerialNumber(sid)}),
+        "digest_algorithm": md,
+        "signature_algorithm": algos.SignedDigestAlgorithm(
+            {"algorithm": _ALGORITHMS[certificate.public_key.algorithm]}
+        ),
+        "signed_attrs": info["signed_attrs"],
+        "signature": info["signature"],
+    }
+    if info["unsigned_attrs"]:
+        parts["unsigned_attrs"] = info["unsigned_attrs"]
+    whole = {
+        "version": "v1",
+        "digest_algorithms": cms.DigestAlgorithms((md,)),
+        "encap_content_info": {"content_type": "data"},
+        "certificates": signed["certificates"],
+        "signer_infos": [cms.SignerInfo(parts)],
+    }
+    return cms.ContentInfo({"content_type": "signed_data", "content": cms.SignedData(whole)}).dump()
+
+
+def _needed(signed: cms.SignedData, status: StandardCMSSignatureStatus) -> bool:
+    """Whether each certificate inside is the signer's or leads from it to a trusted one: no other is ever checked."""
+    there = {each.chosen.dump() for each in signed["certificates"]} - {status.signing_cert.dump()}
+    path = status.validation_path
+    return not there or path is None or there <= {each.dump() for each in path.iter_certs(include_root=True)}
+
+
+def _name(certificate: x509.Certificate) -> str:
+    return certificate.subject.native.get("common_name") or certificate.subject.human_friendly
+
+
+def certified(pdf: bytes) -> datetime | None:
+    """When the signer says it was made, of a signature that allows no change to the PDF; None where it allows some."""
+    (signature,) = PdfFileReader(io.BytesIO(pdf)).embedded_regular_signatures
+    return signature.self_reported_timestamp if signature.docmdp_level is MDPPerm.NO_CHANGES else None
+
+
+def attached(pdf: bytes, names: Sequence[str]) -> dict[str, bytes]:
+    """The files of these names inside a PDF, those that are there."""
+    try:
+        tree = PdfFileReader(io.BytesIO(pdf)).root["/Names"]["/EmbeddedFiles"]["/Names"]
+    except KeyError:
+        return {}
+    places = {str(tree[place]): place + 1 for place in range(0, len(tree), 2)}
+    return {name: tree[places[name]]["/EF"]["/F"].data for name in names if name in places}

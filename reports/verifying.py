@@ -1,0 +1,316 @@
+"""Checks what was signed, offline: whose it is, that no byte of it was changed, and that its evidence is whole.
+
+A file is opened only once its signature stands and is of somebody who is trusted; before that its bytes are counted
+and hashed, no more. So a hostile file meets no parser but that of its signature, which is small.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
+
+from core.errors import UserFacingError
+from reports import bundle
+from reports.bundle import Bundle
+from reports.signer import EVIDENCE, FORMAT, SIGNATURE, as_json, endorsed
+
+LARGEST = 2 * bundle.LARGEST
+"""Bytes that a file to be checked may have."""
+_RANGE = re.compile(rb"/ByteRange \[(\d{1,10}) (\d{1,10}) (\d{1,10}) (\d{1,10})\]")
+_LARGEST_SIGNATURE = 256 << 10
+_KEYS = {"ed25519": ("Ed25519", Ed25519PublicKey), "ml-dsa-65": ("ML-DSA-65", MLDSA65PublicKey)}
+_PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finding, a sentence; `good` None: it is only told."""
+
+    good: bool | None
+    sentence: str
+
+
+@dataclass
+class Verdict:
+    """Every finding, and the evidence where it could be opened, which is where who signed it is trusted."""
+
+    lines: list[Line] = field(default_factory=list)
+    bundle: Bundle | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was checked is in order."""
+        return all(line.good is not False for line in self.lines)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom somebody trusts: certificates, and the public keys of theirs that were handed out with them (raw)."""
+
+    certificates: tuple[x509.Certificate, ...] = ()
+    keys: tuple[bytes, ...] = ()
+
+    @classmethod
+    def read(cls, pem: bytes) -> "Trust":
+        """The certificates and public keys in a PEM file. Raises UserFacingError where it has none or is damaged."""
+        try:
+            blocks = [(found[1], found[0]) for found in _PEM.finditer(pem)]
+            certificates = [x509.load_pem_x509_certificate(each) for kind, each in blocks if kind == b"CERTIFICATE"]
+            keys = [load_pem_public_key(each).public_bytes_raw() for kind, each in blocks if kind == b"PUBLIC KEY"]
+            for each in certificates:
+                if each.issuer == each.subject:
+                    each.verify_directly_issued_by(each)
+        except (ValueError, TypeError, AttributeError, InvalidSignature, UnsupportedAlgorithm) as error:
+            raise UserFacingError(
+                "The certificate file cannot be read", "It is damaged", "Get it again from whoever signed"
+            ) from error
+        if not certificates:
+            raise UserFacingError(
+                "The certificate file cannot be read",
+                "There is no certificate in it, in the form called PEM",
+                "Name the file that python assay.py keys certificate wrote",
+            )
+        return cls(tuple(certificates), tuple(keys))
+
+    def anchors(self, signer: bytes) -> list[bytes]:
+        """Those that the certificate `signer` (DER) may lead to: itself where it is trusted, and authorities."""
+        ders = {each: each.public_bytes(Encoding.DER) for each in self.certificates}
+        return [der for each, der in ders.items() if der == signer or _is_authority(each)]
+
+
+def verify(file: bytes, trust: Trust | None = None, beside: bytes | None = None) -> Verdict:
+    """Checks a signed PDF, or a bundle with the signature file `beside` it.
+
+    Without `trust` it says who seems to have signed, and does not verify. Raises UserFacingError for a file that is
+    neither.
+    """
+    verdict = Verdict()
+    if len(file) > LARGEST:
+        raise _unreadable(f"It has more than {LARGEST >> 20} MiB")
+    if file.startswith(b"%PDF-"):
+        walk = _pdf(file, trust, verdict)
+    elif file.startswith(b"PK\x03\x04"):
+        walk = _evidence(file, beside, trust, verdict, None)
+    else:
+        raise _unreadable("It is neither a PDF nor evidence in a file that ends in .assay")
+    verdict.lines.extend(_until_bad(walk))
+    return verdict
+
+
+def _unreadable(why: str) -> UserFacingError:
+    return UserFacingError("The file cannot be checked", why, "Name a signed report, or its evidence")
+
+
+class _Bad(Exception):
+    """What is wrong, where nothing after it can be checked."""
+
+
+def _until_bad(walk: Iterator[Line]) -> Iterator[Line]:
+    try:
+        yield from walk
+    except _Bad as bad:
+        yield Line(False, str(bad))
+
+
+# --- the PDF ---------------------------------------------------------------------------------------------------------
+
+
+def _pdf(file: bytes, trust: Trust | None, verdict: Verdict) -> Iterator[Line]:
+    from reports import pades
+
+    signed, der, room = _parts(file)
+    if room != _room(der, len(room)):
+        raise _Bad(
+            "The PDF was changed: bytes beside its signature, which it does not cover, are not as they should be."
+        )
+    found = yield from _signature(signed, der, trust, "PDF")
+    try:
+        said, files = pades.certified(file), pades.attached(file, (EVIDENCE, SIGNATURE))
+    except Exception as error:  # signed as it is by somebody trusted, and yet none that was made here
+        raise _Bad("The PDF is signed, and is no report of Assay's.") from error
+    if said is None:
+        yield Line(False, "The signature allows changes to the PDF, which that of a report never does.")
+    else:
+        yield Line(None, f"The signer's clock said {_time(said)}.")
+    if EVIDENCE not in files:
+        raise _Bad("There is no evidence in the PDF.")
+    yield from _evidence(
+        files[EVIDENCE], files.get(SIGNATURE), trust, verdict, found.stamped if found.stamp_trusted else None
+    )
+
+
+def _parts(file: bytes) -> tuple[bytes, bytes, bytes]:
+    """What the last signature was made of, its DER, and all the bytes of the room it stands in."""
+    ranges = [tuple(map(int, each.groups())) for each in _RANGE.finditer(file)]
+    if not ranges:
+        raise _Bad("There is no signature in the PDF: it is a draft, or the signature was taken out.")
+    start, length, after, rest = ranges[-1]
+    end = after + rest
+    if start != 0 or not 0 < length < after <= end <= len(file) or after - length > _LARGEST_SIGNATURE:
+        raise _Bad("The PDF was changed: its signature does not say which bytes it covers.")
+    if end < len(file):
+        more = f"{len(file) - end:,} bytes"
+        if b"startxref" in file[end:]:
+            raise _Bad(f"The PDF was changed after it was signed: a later revision of {more} follows.")
+        raise _Bad(f"The PDF was changed after it was signed: {more} follow its end.")
+    room = file[length:after]
+    return file[:length] + file[after:], _der(room), room
+
+
+def _der(room: bytes) -> bytes:
+    """The signature in its room, which is hexadecimal between < and >, filled up with zeros."""
+    try:
+        raw = bytes.fromhex(room[1:-1].decode("ascii"))
+        size = 4 + int.from_bytes(raw[2:4])  # an ASN.1 sequence of 256 to 65,535 bytes says its length so
+        if raw[:2] != b"\x30\x82" or size > len(raw):
+            raise ValueError("no such sequence")
+    except ValueError as error:
+        raise _Bad("The signature of the PDF is damaged: it cannot be read.") from error
+    return raw[:size]
+
+
+def _room(der: bytes, size: int) -> bytes:
+    """The one way in which a signature stands in its room."""
+    return b"<" + der.hex().upper().encode().ljust(size - 2, b"0") + b">"
+
+
+# --- a signature -----------------------------------------------------------------------------------------------------
+
+
+def _signature(data: bytes, der: bytes, trust: Trust | None, what: str, moment: datetime | None = None) -> Any:
+    """Checks a certificate's signature of `data`; the lines about it, then what is true of it."""
+    from reports import pades
+
+    try:
+        found = pades.check(data, der, (trust or Trust()).anchors, moment)
+    except pades.Malformed as error:
+        raise _Bad(f"The signature of the {what} is damaged: it cannot be read.") from error
+    if not found.valid:
+        raise _Bad(f"The signature of the {what} is damaged: it is not by the key of its certificate.")
+    if not found.intact:
+        raise _Bad(f"The {what} was changed: it is not what was signed.")
+    if not found.canonical:
+        raise _Bad(f"The signature of the {what} was changed in a part that it does not cover itself.")
+    yield Line(True, f"The {what} is as it was signed, every byte of it.")
+    yield from _whose(found, trust, what)
+    return found
+
+
+def _whose(found: Any, trust: Trust | None, what: str) -> Iterator[Line]:
+    """Whether the certificate is trusted."""
+    print_ = fingerprint(found.certificate)
+    if trust is None:
+        raise _Bad(
+            f"The {what} is signed by a certificate that calls itself {found.name}, with the SHA-256 fingerprint "
+            f"{print_}. Whose it is was not checked: get the signer's certificate from them, by another way than this "
+            "file, and name it with --trust."
+        )
+    if not found.trusted:
+        raise _Bad(_distrust(found, trust, what, print_))
+    yield Line(True, f"The {what} is signed by {found.name}, whose certificate is trusted ({print_}).")
+    if found.stamped and found.stamp_good:
+        known = "" if found.stamp_trusted else ", and whose that is was not asked"
+        yield Line(
+            None, f"The time-stamping service {found.stamper} saw the signature on {_time(found.stamped)}{known}."
+        )
+    elif found.stamped:
+        yield Line(False, f"The time stamp of {found.stamper} does not fit the signature.")
+
+
+def _distrust(found: Any, trust: Trust, what: str, print_: str) -> str:
+    """Why a certificate is not trusted."""
+    mine = [each.public_bytes(Encoding.DER) for each in trust.certificates]
+    if found.certificate in mine:
+        span = f"from {_time(found.since)} to {_time(found.until)}"
+        return f"The certificate of {found.name} is the one trusted, and was not valid when it signed: it is {span}."
+    if found.name in {_common_name(each) for each in trust.certificates}:
+        return (
+            f"The {what} is signed by another certificate than the one trusted: it has the same name, {found.name}, "
+            f"and the fingerprint {print_}, where that of the trusted one is {fingerprint(mine[0])}."
+        )
+    return (
+        f"The {what} is signed by {found.name}, whose certificate (fingerprint {print_}) leads to none that is "
+        "trusted, or was not valid when it signed."
+    )
+
+
+def fingerprint(certificate: bytes) -> str:
+    """The SHA-256 of a certificate (DER), as people compare it: 64 hexadecimal digits."""
+    return hashlib.sha256(certificate).hexdigest()
+
+
+def _common_name(certificate: x509.Certificate) -> str:
+    found = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(found[0].value) if found else certificate.subject.rfc4514_string()
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S %Z}"
+
+
+# --- the evidence ----------------------------------------------------------------------------------------------------
+
+
+def _evidence(
+    body: bytes, signature: bytes | None, trust: Trust | None, verdict: Verdict, moment: datetime | None
+) -> Iterator[Line]:
+    if signature is None:
+        raise _Bad(f"The evidence has no signature: the file that ends in {SIGNATURE[-4:]} is missing.")
+    keys, signatures, endorsement = _signature_file(signature)
+    yield from _signature(endorsed(keys), endorsement, trust, "list of keys", moment)
+    for name, (title, kind) in _KEYS.items():
+        yield _signed_by(title, kind, base64.b64decode(keys[name]), base64.b64decode(signatures[name]), body, trust)
+    try:
+        verdict.bundle = bundle.read(body)
+    except UserFacingError as error:
+        raise _Bad(f"The evidence is not whole: {error.why}.") from error
+    told = verdict.bundle.manifest
+    yield Line(
+        True,
+        f"The evidence is whole: report {told['id']} on {told['subject']['title']}, with {len(told['exhibits'])} "
+        "answers, each with the digest that it should have.",
+    )
+
+
+def _signed_by(title: str, kind: Any, key: bytes, signature: bytes, body: bytes, trust: Trust | None) -> Line:
+    if trust is not None and trust.keys and key not in trust.keys:
+        return Line(False, f"The {title} key that signed the evidence is not the one in the certificate file.")
+    try:
+        kind.from_public_bytes(key).verify(signature, body)
+    except (InvalidSignature, ValueError):
+        return Line(False, f"The evidence was changed: its {title} signature does not fit.")
+    return Line(True, f"The {title} signature of the evidence fits.")
+
+
+def _signature_file(data: bytes) -> tuple[Mapping[str, str], Mapping[str, str], bytes]:
+    """The keys, signatures and endorsement in a signature file."""
+    try:
+        told = json.loads(data) if len(data) <= _LARGEST_SIGNATURE else None
+        parts = {"keys": told["keys"], "signatures": told["signatures"]}
+        texts = [*(parts[part][name] for part in parts for name in _KEYS), told["endorsement"]]
+        raw = [base64.b64decode(each, validate=True) for each in texts]
+        whole = {"format": FORMAT, "endorsement": told["endorsement"], **parts}
+        again = [base64.b64encode(each).decode() for each in raw]
+        if any(each.keys() != _KEYS.keys() for each in parts.values()) or again != texts or as_json(whole) != data:
+            raise ValueError("not the one form")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, binascii.Error) as error:
+        raise _Bad("The signature file of the evidence is damaged: it cannot be read.") from error
+    return parts["keys"], parts["signatures"], raw[-1]
