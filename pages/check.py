@@ -13,6 +13,7 @@ from ui.context import Context
 from ui.page import Page
 
 PAGE = Page("Check it yourself", "check", "comment", 7)
+_TWICE = "Each row counts once for its decision and once for what moved it."
 
 
 def render(ctx: Context) -> None:
@@ -68,8 +69,13 @@ def _sample(ctx: Context, heading: DeltaGenerator) -> None:
     kind, reference, data = default_survey(ctx.spec), ctx.subject.reference(), ctx.subject.dataset
     first = ctx.explain(kind(), reference, data.sample(usual, choices.SAMPLE_SEED.default), "long")
     asked = ctx.explain(kind(), reference, data.sample(size, seed), "long")
+    place = heading.empty()
+    with place.container():
+        parts.headline(f"{len(asked.query):,} rows drawn with seed {seed} can be explained.")
+    if not checking.agreed(ctx, [asked], "Explain them"):
+        return
     found = waiting.answer(ctx.desk, asked, f"Explaining {len(asked.query):,} rows by {kind.title}")
-    with heading:
+    with place.container():
         parts.headline(words.importance_headline(ctx.subject, ctx.model, found))
     checking.importance(ctx, found, seed)
     if first.key != asked.key and first.key in exchange.asked(ctx.desk, ctx.subject_name, ctx.model):
@@ -89,7 +95,10 @@ def _own(ctx: Context, heading: DeltaGenerator) -> None:
     brought = checking.own_rows(ctx)
     if brought is None:
         return
-    rows, found = checking.ask_own(ctx, *brought)
+    questions = checking.own_questions(ctx, *brought)
+    if not checking.agreed(ctx, questions, "Ask the model about them", _TWICE):
+        return
+    rows, found = checking.ask_own(ctx, questions)
     said = listing.own_headline(ctx.subject, ctx.model, rows)
     with place.container():
         parts.headline(said)

@@ -45,7 +45,7 @@ AGAIN_SEED = Option("again-seed", "integer", 1, "Seed of the draw", _SEED, 0, 2*
 
 _ANY = "any"
 _RIGHT = {_ANY: "right or wrong", "right": "right", "wrong": "wrong"}
-_ASKED = "check.asked"
+_AGREED = "check.agreed"
 _READ = "check.read"
 _AGAIN = "check.again"
 _OWN_HELP = "A table with the model's columns, and row_id where your rows have names; CSV, Parquet or Arrow."
@@ -158,11 +158,30 @@ def importance(ctx: Context, found: Attribution, seed: int) -> None:
     parts.chart(figure, words.importance_headline(ctx.subject, ctx.model, found), "own-importance")
 
 
+# --- what takes of a budget -------------------------------------------------------------------------------------------
+
+
+def agreed(ctx: Context, questions: Sequence[Question], label: str, why: str = "") -> bool:
+    """Whether these may be asked. What takes of a budget is said first, and asked for with the button `label`."""
+    said, grant = st.session_state.setdefault(_AGREED, set()), ctx.desk.grant(ctx.subject_name)
+    key = " ".join(each.key for each in questions)
+    price = 0 if grant is None or key in said else ctx.desk.price(questions)
+    if price:
+        _say_price(price, ctx.desk.left(grant), why)
+        st.button(label, on_click=said.add, args=(key,))
+    return not price
+
+
+def _say_price(price: int, left: int, why: str = "") -> None:
+    """How many rows something takes of the person's budget."""
+    parts.paragraphs([f"This takes {price:,} of the {left:,} rows that you may still have computed. {why}".strip()])
+
+
 # --- rows of one's own -----------------------------------------------------------------------------------------------
 
 
 def own_rows(ctx: Context) -> tuple[np.ndarray, tuple[str, ...]] | None:
-    """The rows of a file that the person gives, read once; None before they have said to go on."""
+    """The rows of a file that the person gives, read once; None before there is one."""
     st.download_button(
         "An empty file with these columns", _header(ctx), f"{ctx.subject.name}.csv", "text/csv", on_click="ignore"
     )
@@ -182,7 +201,7 @@ def own_rows(ctx: Context) -> tuple[np.ndarray, tuple[str, ...]] | None:
             raise
     if isinstance(kept[key], UserFacingError):
         raise kept[key]
-    return kept[key] if _go_on(ctx, key, len(kept[key][1])) else None
+    return kept[key]
 
 
 def _bring(
@@ -197,24 +216,17 @@ def _header(ctx: Context) -> str:
     return line.getvalue()
 
 
-def _go_on(ctx: Context, key: str, rows: int) -> bool:
-    """Whether the model may be asked: that takes of the budget, so a person says it."""
-    asked = st.session_state.setdefault(_ASKED, set())
-    if key in asked:
-        return True
-    grant = ctx.desk.grant(ctx.subject_name)
-    price = f" It takes {2 * rows:,} of the {ctx.desk.left(grant):,} rows that you may have computed." if grant else ""
-    parts.paragraphs([f"{counted(rows, 'row')} can be read.{price}"])
-    st.button("Ask the model about them", on_click=asked.add, args=(key,))
-    return False
-
-
-def ask_own(ctx: Context, rows: np.ndarray, ids: tuple[str, ...]) -> tuple[Decided, Attribution]:
-    """What the model says about rows of one's own, and why."""
+def own_questions(ctx: Context, rows: np.ndarray, ids: tuple[str, ...]) -> list[Question]:
+    """What is asked about rows of one's own: what the model says, and why."""
     query = Query(ctx.spec.digest, rows, ids, Target(0, ctx.spec.natural_scale))
     why = Query(ctx.spec.digest, rows, ids, ctx.target, ctx.subject.reference())
     survey = default_survey(ctx.spec)()
-    questions = [Question(ctx.model, Predict(), query), Question(ctx.model, survey, why, "long")]
+    return [Question(ctx.model, Predict(), query), Question(ctx.model, survey, why, "long")]
+
+
+def ask_own(ctx: Context, questions: Sequence[Question]) -> tuple[Decided, Attribution]:
+    """What the model says about rows of one's own, and why."""
+    ids = questions[0].query.row_ids
     said, found = waiting.answers(ctx.desk, questions, f"Asking about your {counted(len(ids), 'row')}")
     labels = np.full(len(ids), -1) if ctx.spec.classes else np.full(len(ids), np.nan)
     return decided_rows(ctx.subject, ctx.model, np.arange(len(ids)), said.outputs, labels), found
@@ -227,6 +239,8 @@ def again(ctx: Context, keys: Sequence[str]) -> list[dict[str, str]] | None:
     """Stored answers computed anew and compared, a line each; None before a person has said to."""
     done = st.session_state.setdefault(_AGAIN, {})
     job = hashlib.sha256(f"{ctx.subject_name}/{ctx.model.spec.digest}/{'/'.join(keys)}".encode()).hexdigest()
+    if grant := ctx.desk.grant(ctx.subject_name):
+        _say_price(sum(len(_stored(ctx, key).query) for key in keys), ctx.desk.left(grant))
     if st.button("Ask again", key="ask-again") or waiting.was_cancelled(job):
         done.clear()
         done[job] = waiting.work(job, lambda *ways: _asked_again(ctx, keys, *ways), "Asking again")
@@ -238,7 +252,7 @@ def _asked_again(
 ) -> list[dict[str, str]]:
     lines = []
     for number, key in enumerate(keys):
-        stored = exchange.stored(ctx.desk, ctx.subject_name, ctx.model, key)
+        stored = _stored(ctx, key)
         line = {"method": words.method_title(stored.method), "rows": f"{len(stored.query):,}"}
         try:
             fresh = short(_fresh(ctx, stored, cancelled).digest)
@@ -250,6 +264,10 @@ def _asked_again(
         lines.append({**line, "kept": short(stored.digest), "asked again": fresh, "verdict": same})
         progress((number + 1) / len(keys))
     return lines
+
+
+def _stored(ctx: Context, key: str) -> Result:
+    return exchange.stored(ctx.desk, ctx.subject_name, ctx.model, key)
 
 
 def _fresh(ctx: Context, stored: Result, cancelled: Callable[[], bool]) -> Result:
@@ -290,5 +308,5 @@ def _bundle(ctx: Context, keys: Sequence[str]) -> bytes:
         manifest |= {"snapshot": snapshot.id, "frozen": snapshot.when.isoformat(), "files": dict(snapshot.files)}
         manifest |= {"dataset": snapshot.dataset}
     manifest |= {"masked": [ctx.spec.features[place].name for place in hidden(ctx.spec)]}
-    results = (exchange.stored(ctx.desk, ctx.subject_name, ctx.model, key) for key in keys)
+    results = (_stored(ctx, key) for key in keys)
     return evidence.bundle(manifest, (evidence.contract(ctx.subject, ctx.model, each) for each in results))

@@ -217,6 +217,15 @@ class TestShared:
         auditor.ask(question(auditor, frozen.short, (1, 2)))  # answered by now
         assert auditor.left(grant) == 1
 
+    def test_the_price_is_what_asking_takes(self, analyst: Desk, auditor: Desk, frozen) -> None:
+        grant = exchange.give(analyst, frozen, "auditor@example.com", TOMORROW, (), 9)
+        free, first, second = (question(auditor, frozen.short, rows) for rows in ((0,), (1, 2), (2, 3, 4)))
+        assert auditor.price([free]) == 0
+        assert auditor.price([free, first, first, second]) == 5, "row 2 counts in either question, a question once"
+        assert auditor.left(grant) == 9
+        auditor.ask(first)
+        assert (auditor.left(grant), auditor.price([first, second])) == (7, 3)
+
     def test_another_subjects_model_is_out_of_reach(self, analyst: Desk, auditor: Desk, frozen) -> None:
         exchange.give(analyst, frozen, "auditor@example.com", TOMORROW, (), 100)
         other = question(analyst, "loans")

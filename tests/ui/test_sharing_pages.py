@@ -148,10 +148,17 @@ def test_a_granted_version_shows_no_hidden_value_and_offers_no_hidden_column(hou
 def test_a_sample_of_ones_own_takes_of_the_budget_and_too_large_a_one_is_refused(house: Desk, frozen) -> None:
     ada = of(house, ADA)
     app = screen("check", ada, frozen.short, {"check": "sample", "own-sample": "20", "own-seed": "5"})
+    assert heading(app) == "20 rows drawn with seed 5 can be explained."
+    assert "This takes 20 of the 40 rows that you may still have computed." in told(app)
+    assert ada.left(ada.grants()[0]) == 40, "nothing is asked before a person says so"
+    app = press(app, "Explain them")
     assert heading(app).startswith("On average over 20 patients")
     assert "are the same in your sample" in told(app)
     assert ada.left(ada.grants()[0]) == 20
+    again = screen("check", ada, frozen.short, {"check": "sample", "own-sample": "20", "own-seed": "5"})
+    assert heading(again).startswith("On average over 20 patients"), "what was answered takes nothing"
     app = screen("check", ada, frozen.short, {"check": "sample", "own-sample": "200", "own-seed": "5"})
+    app = press(app, "Explain them")
     assert "The budget is not enough for this" in told(app)
     assert ada.left(ada.grants()[0]) == 20
 
@@ -160,7 +167,10 @@ def test_answers_asked_again_are_the_same(house: Desk, frozen) -> None:
     ada = of(house, ADA)
     app = screen("check", ada, frozen.short, {"check": "again", "again": "1", "again-seed": "3"})
     assert "can be computed again" in heading(app)
-    keys = checking.drawn(exchange.asked(ada, frozen.short, ada.subject(frozen.short).model()), 1, 3)
+    model = ada.subject(frozen.short).model()
+    keys = checking.drawn(exchange.asked(ada, frozen.short, model), 1, 3)
+    rows = len(exchange.stored(ada, frozen.short, model, keys[0]).query)
+    assert f"This takes {rows} of the {ada.left(ada.grants()[0])} rows" in told(app)
     again = screen("check", house, frozen.short, {"check": "again", "again": "3"})
     again = press(again, "Ask again")
     assert heading(again) == "3 of 3 answers came out the same, digest for digest."
@@ -177,7 +187,8 @@ def test_rows_of_ones_own_are_read_decided_and_explained_within_the_budget(house
     left = ada.left(ada.grants()[0])
     app.file_uploader[0].set_value(("mine.csv", "\n".join(lines).encode(), "text/csv"))
     app = app.run()
-    assert f"2 rows can be read. It takes 4 of the {left} rows" in told(app)
+    assert f"This takes 4 of the {left} rows" in told(app)
+    assert "once for its decision and once for what moved it" in told(app)
     assert ada.left(ada.grants()[0]) == left
     app = press(app, "Ask the model about them")
     assert heading(app).startswith("Of your 2 rows: ")
