@@ -20,7 +20,7 @@ from reports.rules import rules
 from reports.withholding import others
 
 Manifest = dict[str, Any]
-ROUNDING = 1e-4
+ROUNDING = 1e-5
 """How far a number may be from the same one computed elsewhere, as a share of its scale (ADR 0016)."""
 
 _EXACT = ("tree_shap",)

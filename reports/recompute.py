@@ -25,7 +25,8 @@ from engine.queue import Cancelled, Job, Question
 from engine.subjects import read_subject
 from reports.bundle import Bundle, Filed, read
 from reports.manifest import sha256, tolerance
-from reports.pdf import EVIDENCE, SIGNATURE, build
+from reports.numbers import counted
+from reports.pdf import build
 from reports.reasons import candidates
 from reports.withholding import seen
 
@@ -67,11 +68,12 @@ class Difference:
         """What was found, in words."""
         if self.problem:
             return f"{self.name}: {self.problem}"
+        numbers = counted(self.numbers, "number")
         if not self.largest:
-            return f"{self.name}: all {self.numbers:,} numbers are the same again."
+            return f"{self.name}: {numbers} compared, no difference."
         within = "within" if self.ok else "beyond"
-        share = f"{self.largest:.1e} of their scale, {within} the {self.tolerance:g} there may be"
-        return f"{self.name}: {self.numbers:,} numbers differ by at most {share}."
+        apart = f"{self.largest:.1e} of their scale, {within} the {self.tolerance:g} there may be"
+        return f"{self.name}: {numbers} compared, the largest difference {apart}."
 
 
 # --- the subject -----------------------------------------------------------------------------------------------------
@@ -157,13 +159,9 @@ def recompute(
     return [found[each.name] for each in bundle.exhibits]
 
 
-def print_again(data: bytes, signature: bytes | None = None) -> bytes:
-    """The PDF that the bundle `data` is of, as it was before it was signed, with the bundle and its signature inside.
-
-    The same bytes where typst is of the same version.
-    """
-    attached = {EVIDENCE: data} | ({SIGNATURE: signature} if signature is not None else {})
-    return build(read(data), attached)
+def print_again(data: bytes) -> bytes:
+    """The PDF that the bundle `data` is of, with which the signed one begins; the same bytes by the same typst."""
+    return build(read(data))
 
 
 def _checked(bundle: Bundle, subject: Subject) -> Subject:
