@@ -23,7 +23,7 @@ from engine.places import TOML, Memory
 from engine.questions import swap_query
 from engine.queue import Cancelled, Job, Question
 from engine.subjects import read_subject
-from reports.bundle import Bundle, Filed, read
+from reports.bundle import Bundle, Filed
 from reports.manifest import sha256, tolerance
 from reports.numbers import counted
 from reports.pdf import build
@@ -159,9 +159,12 @@ def recompute(
     return [found[each.name] for each in bundle.exhibits]
 
 
-def print_again(data: bytes) -> bytes:
-    """The PDF that the bundle `data` is of, with which the signed one begins; the same bytes by the same typst."""
-    return build(read(data))
+def printed_so(bundle: Bundle, pdf: bytes) -> bool:
+    """Whether a PDF begins, byte for byte, with what the bundle prints; what a signature adds comes after that.
+
+    So much is to be expected where typst has the version that the manifest names.
+    """
+    return pdf.startswith(build(bundle))
 
 
 def _checked(bundle: Bundle, subject: Subject) -> Subject:
