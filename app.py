@@ -5,6 +5,7 @@ Without ASSAY_CONFIG nobody signs in, and the app answers at this machine only.
 """
 
 import contextlib
+import gc
 import logging
 import sys
 import threading
@@ -60,6 +61,7 @@ def _prepare() -> None:
     pages.screens()
     charts.load()
     time.sleep(FIRST_PAGE)
+    gc.freeze()  # Streamlit collects all garbage after every run: what stays for good need not be gone through again
     the_engine().warm()
 
 
