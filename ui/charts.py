@@ -451,7 +451,7 @@ def confusion_table(counts: np.ndarray, classes: Sequence[str], palette: Palette
     With many classes the counts are left to the hover: there is no room for them.
     """
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    places, many = list(range(len(classes))), len(classes) > MANY_CLASSES
+    places, many, few = list(range(len(classes))), len(classes) > MANY_CLASSES, len(classes) < 6
     names = np.array([literal(name) for name in classes], dtype=object)
     across, down = np.meshgrid(names, names)
     figure = go.Figure(
@@ -470,14 +470,16 @@ def confusion_table(counts: np.ndarray, classes: Sequence[str], palette: Palette
             "<extra></extra>",
         )
     )
-    for i, j in np.ndindex((0, 0) if many else counts.shape):
-        figure.add_annotation(
-            x=j,
-            y=i,
-            text=f"{counts[i, j]:,}",
-            showarrow=False,
-            font={"color": palette.paper if share[i, j] > 0.7 else palette.ink, "size": 13 if len(classes) < 6 else 10},
-        )
+    figure.layout.annotations = [
+        {
+            "x": j,
+            "y": i,
+            "text": f"{counts[i, j]:,}",
+            "showarrow": False,
+            "font": {"color": palette.paper if share[i, j] > 0.7 else palette.ink, "size": 13 if few else 10},
+        }
+        for i, j in np.ndindex((0, 0) if many else counts.shape)
+    ]
     every = max(1, -(-len(classes) // (2 * MANY_CLASSES)))
     ticks = {
         "tickvals": places[::every],
