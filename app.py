@@ -2,6 +2,8 @@
 
 The main script lies in `ui/`, away from `pages/`, so that no page's file is ever a door of its own.
 Without ASSAY_CONFIG nobody signs in, and the app answers at this machine only.
+
+What takes long to import (the database, the engine, plotly) is imported while the first browser loads the page's files.
 """
 
 import contextlib
@@ -19,18 +21,13 @@ from streamlit import config
 from streamlit.web.server.starlette import App
 
 import pages
-from access import retention
 from access.discretion import be_discreet
 from access.settings import CALLBACK, Settings, check_start, settings
 from access.telemetry import telemetry
 from core.errors import UserFacingError
-from engine.shelf import adopt
-from storage.stores import stores
 from ui.headers import Headers
 from ui.loopback import Loopback
 from ui.root import Root
-from ui.startup import ask_ahead
-from ui.state import local_desk, open_sign_ins, the_engine, the_log
 
 _log = logging.getLogger("assay")
 MultiPartParser.spool_max_size = config.get_option("server.maxUploadSize") << 20  # an upload never touches the disk
@@ -40,33 +37,55 @@ FIRST_PAGE = 4.0  # seconds that the first page's browser has the processors to 
 @contextlib.asynccontextmanager
 async def lifespan(_app: App) -> AsyncIterator[None]:
     """The first worker starts before anybody asks; all end with the app."""
-    the_engine().warm(1)
-    threading.Thread(target=_prepare, daemon=True).start()
-    if RULES is not None:
-        telemetry().sessions(open_sign_ins)
     closing = threading.Event()
-    threading.Thread(target=_keep_house, args=(closing,), daemon=True).start()
+    if RULES is not None:
+        _open()  # nobody waits for a server's first page, and one that cannot open its stores must not start
+    threading.Thread(target=_prepare, args=(closing,), daemon=True).start()
     yield
+    from ui.state import the_engine
+
     closing.set()
     the_engine().close()
     telemetry().close()
 
 
-def _prepare() -> None:
+def _open() -> None:
+    """Opens the stores and has the first worker started."""
+    from ui.state import open_sign_ins, the_engine
+
+    the_engine().warm(1)
+    if RULES is not None:
+        telemetry().sessions(open_sign_ins)
+
+
+def _prepare(closing: threading.Event) -> None:
     """Gets the landing page ready while the browser is still loading, and what comes after it once that is drawn."""
+    from ui.startup import ask_ahead
+    from ui.state import local_desk, the_engine
+
     if RULES is None:
-        ask_ahead(local_desk())
-    from ui import charts  # plotly is not to hold up the server's start
+        with _told():  # what fails here fails on the page again, which says so
+            _open()
+            ask_ahead(local_desk())
+    threading.Thread(target=_keep_house, args=(closing,), daemon=True).start()
+    from ui import charts
 
     pages.screens()
     charts.load()
-    time.sleep(FIRST_PAGE)
     gc.freeze()  # Streamlit collects all garbage after every run: what stays for good need not be gone through again
-    the_engine().warm()
+    time.sleep(FIRST_PAGE)
+    gc.freeze()
+    with _told():
+        the_engine().warm()
 
 
 def _keep_house(closing: threading.Event) -> None:
     """Takes over what version 0.2 kept in the clear; then, every hour, removes what is kept no longer."""
+    from access import retention
+    from engine.shelf import adopt
+    from storage.stores import stores
+    from ui.state import the_log
+
     with _told():
         adopt()
     while not closing.wait(retention.EVERY):
@@ -113,7 +132,8 @@ def _middleware(rules: Settings | None) -> list[Middleware]:
     """What every request passes, outermost first."""
     if rules is None:
         return [Middleware(Headers), Middleware(Loopback), Middleware(Root)]
-    from ui.door import Door  # only where people sign in: its libraries would hold up the start
+    from ui.door import Door
+    from ui.state import the_log
 
     return [
         Middleware(Headers, origin=rules.origin),

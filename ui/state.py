@@ -1,8 +1,11 @@
 """Whose run this is and what they may reach: the desk. The engine behind it is one for the process."""
 
 import functools
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import TypeVar
 
 import streamlit as st
 
@@ -18,17 +21,31 @@ from core.errors import UserFacingError
 from engine.engine import Engine
 from storage.stores import stores
 
+T = TypeVar("T")
 _ASKED = "address.asked"  # kept when another subject is chosen
+_OPENING = threading.RLock()
 
 
-@functools.cache
+def _one(make: Callable[[], T]) -> Callable[[], T]:
+    """`make`, called once for the process, whichever of its threads asks first. What it raises, the next call tries."""
+    made = functools.cache(make)
+
+    @functools.wraps(make)
+    def one() -> T:
+        with _OPENING:
+            return made()
+
+    return one
+
+
+@_one
 def the_engine() -> Engine:
     """The process's engine."""
     rules = settings()
     return Engine.open(lasting(rules.retention.results) if rules else None)
 
 
-@functools.cache
+@_one
 def the_log() -> Log:
     """The process's log, watched for bursts where people sign in."""
     opened, rules = stores(), settings()
@@ -57,7 +74,7 @@ def open_sign_ins() -> int:
     return len(Sessions(opened.database, opened.vault, rules, the_log()).listed(time.time())) if rules else 0
 
 
-@functools.cache
+@_one
 def _asked_here() -> set[str]:
     return set()
 
