@@ -2,6 +2,7 @@
 with what is within its error told apart.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,11 +150,20 @@ def _shown(spec: ModelSpec, family: Family, row: np.ndarray, values: np.ndarray)
     if len(family.positions) == 1:
         position = family.positions[0]
         return spec.features[position].show(row[position])
-    ranked = sorted(family.positions, key=lambda position: -abs(values[position]))
-    named = ranked if len(ranked) <= _NAMED else ranked[:1]
-    inside = ", ".join(f"{spec.features[p].title.lower()} {spec.features[p].show(row[p])}" for p in named)
-    rest = len(ranked) - len(named)
+    chosen = named(family.positions, values)
+    inside = ", ".join(f"{spec.features[p].title.lower()} {spec.features[p].show(row[p])}" for p in chosen)
+    rest = len(family.positions) - len(chosen)
     return f"({inside} and {rest} more)" if rest else f"({inside})"
+
+
+def named(positions: Sequence[int], values: np.ndarray) -> list[int]:
+    """The members of a family that are said by name: of a small one all, of a large one that with the largest effect.
+
+    `values`: the row's effects, of any shape.
+    """
+    flat = values.ravel()
+    ranked = sorted(positions, key=lambda position: -abs(flat[position]))
+    return ranked if len(ranked) <= _NAMED else ranked[:1]
 
 
 def _regions(shape: tuple[int, ...]) -> tuple[Family, ...]:
