@@ -23,9 +23,9 @@ Titled = Sequence[tuple[str, Attribution]]
 _FOLDED_FROM = 17
 
 
-def section(question: str, heading: str, blocks: list[Block]) -> dict[str, Any]:
-    """One section, under its question."""
-    return {"question": question, "heading": heading, "blocks": blocks}
+def section(question: str, heading: str, blocks: list[Block], room: int = 95) -> dict[str, Any]:
+    """One section, under its question; it starts on a new page where less than `room` mm are left of one."""
+    return {"question": question, "heading": heading, "blocks": blocks, "room": room}
 
 
 def with_glossary(printed: dict[str, Any]) -> dict[str, Any]:
@@ -58,17 +58,60 @@ def note(said: str) -> Block:
     return {"kind": "note", "text": said}
 
 
-def proof(attribution: Attribution, spec: ModelSpec) -> Block:
+def proof(attribution: Attribution, spec: ModelSpec, before: str = "") -> Block:
     """The quiet line under a figure; a warning where the method fails its own tolerance."""
     mark = short(attribution.digest)
     line = words.proof_line(attribution, spec).replace(mark, mark.replace(" ", "\u00a0"))
-    return {"kind": "proof", "text": line, "warning": attribution.complete is False}
+    return {"kind": "proof", "text": f"{before}{line}", "warning": attribution.complete is False}
 
 
-def table(head: list[str], rows: list[list[str]], said: str = "", folded: bool | None = None) -> Block:
-    """A table with a quiet line under it. A long one of few columns is `folded` into two side by side."""
+def listed(items: list[str]) -> Block:
+    """Sentences, each on its own."""
+    return {"kind": "list", "items": items}
+
+
+def title(kicker: str, said: str, room: int = 70) -> Block:
+    """A heading inside a section, with what it is an instance of over it."""
+    return {"kind": "title", "kicker": kicker, "text": said, "room": room}
+
+
+def warning(said: str) -> Block:
+    """What the reader has to know before they read on."""
+    return {"kind": "warning", "text": said}
+
+
+def missing(what: str, why: str, needed: str) -> Block:
+    """What the reader might look for and will not find: why, and what would be needed."""
+    return {"kind": "missing", "what": what, "why": why, "needed": needed}
+
+
+def charts(drawn: Sequence[figures.Chart], said: str = "") -> Block:
+    """Charts side by side, with a quiet line under them."""
+    return {"kind": "charts", "charts": [each.drawn for each in drawn], "note": said}
+
+
+def matrix(counts: np.ndarray, names: Sequence[str], alt: str) -> Block:
+    """Counts (k, k) of true by decided class."""
+    axis = "true class down, decided class across"
+    return {"kind": "matrix", "alt": alt, "classes": list(names), "rows": figures.matrix_rows(counts), "axis": axis}
+
+
+def table(
+    head: list[str],
+    rows: list[list[str]],
+    said: str = "",
+    folded: bool | None = None,
+    widths: Sequence[float] = (),
+    left: bool = False,
+) -> Block:
+    """A table with a quiet line under it. A long one of few columns is `folded` into two side by side.
+
+    `widths` are the columns' shares of the width; without them all but the first are as wide as they need. Numbers
+    stand right; `left` says that all are words.
+    """
     fold = len(rows) >= _FOLDED_FROM and len(head) <= 3 if folded is None else folded
-    return {"kind": "table", "head": head, "rows": rows, "folded": fold, "note": said}
+    shape = {"folded": fold, "widths": list(widths), "left": left}
+    return {"kind": "table", "head": head, "rows": rows, "note": said, **shape}
 
 
 def pairs(title: str, rows: Sequence[tuple[str, str]]) -> Block:

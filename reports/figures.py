@@ -1,7 +1,7 @@
 """From results to shapes on paper: shares of a width, and pixels. The template draws them and measures nothing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,15 @@ from core.nouns import ModelSpec
 from core.results import Attribution
 from core.scores import probabilities
 from reports.factors import Factor, factors, together
-from reports.numbers import chance, signed
+from reports.numbers import chance, number, percent, signed
 from reports.palette import LIGHT
 
 _BINS = 40
 _MARKED = 0.25
 """Share of the largest effect from which a cell also carries its sign, so that it reads without colour."""
 _MOST_MARKED_WIDTH = 16
+_MOST_PLACES = 200
+"""Of a line with more points only every so many are drawn."""
 
 
 def bar_rows(
@@ -130,6 +132,130 @@ def _word(piece: str, share: float, up: bool, marked: bool) -> dict[str, Any]:
 def pixel_effects(attribution: Attribution, index: int = 0) -> np.ndarray:
     """One row's effects (h, w), channels added up."""
     return attribution.values[index].sum(axis=2)
+
+
+# --- charts of many rows ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One side of a chart: what it shows, from where to where, and its ticks (value, text)."""
+
+    label: str
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+
+    @classmethod
+    def shares(cls, label: str) -> "Axis":
+        """From 0 to 100%."""
+        return cls(label, 0.0, 1.0, ((0.0, "0"), (0.25, "25%"), (0.5, "50%"), (0.75, "75%"), (1.0, "100%")))
+
+    @classmethod
+    def around(cls, label: str, values: np.ndarray, show: Callable[[float], str] = number) -> "Axis":
+        """Over all that is shown of `values`, its ends and its middle told by `show`."""
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        middle = (low + high) / 2
+        return cls(label, low, high, ((low, show(low)), (middle, show(middle)), (high, show(high))))
+
+    def __call__(self, value: float) -> float:
+        return _Scale(self.low, self.high)(value)
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        return {"label": self.label, "ticks": [[self(value), text] for value, text in self.ticks]}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines, dots and words over two axes; `line`, `dot` and `label` return the chart with one more."""
+
+    title: str
+    alt: str
+    across: Axis
+    upwards: Axis
+    height: int = 46
+    lines: tuple[dict[str, Any], ...] = ()
+    dots: tuple[dict[str, Any], ...] = ()
+    labels: tuple[dict[str, Any], ...] = ()
+
+    def line(self, xs: Any, ys: Any, hue: str = "size", dash: str = "solid", width: float = 1.2) -> "Chart":
+        """A line through the points, of very many only some."""
+        step = max(1, len(xs) // _MOST_PLACES)
+        chosen = sorted({*range(0, len(xs), step), len(xs) - 1})
+        points = [[self.across(float(xs[i])), self.upwards(float(ys[i]))] for i in chosen]
+        return replace(self, lines=(*self.lines, {"points": points, "hue": hue, "dash": dash, "width": width}))
+
+    def dot(
+        self,
+        x: float,
+        y: float,
+        ends: tuple[float, float] | None = None,
+        hue: str = "size",
+        size: float = 2.2,
+        hollow: bool = False,
+    ) -> "Chart":
+        """One point, with its interval upwards."""
+        interval = None if ends is None else [self.upwards(end) for end in ends]
+        dot = {"x": self.across(x), "y": self.upwards(y), "interval": interval, "hue": hue, "size": size}
+        return replace(self, dots=(*self.dots, {**dot, "open": hollow}))
+
+    def label(self, x: float, y: float, text: str, hue: str = "ink") -> "Chart":
+        """Words beside a point, on the side where there is room."""
+        place = self.across(x)
+        label = {"x": place, "y": self.upwards(y), "text": text, "hue": hue, "end": place > 0.5}
+        return replace(self, labels=(*self.labels, label))
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """As the template takes it."""
+        return {
+            "title": self.title,
+            "alt": self.alt,
+            "height": self.height,
+            "across": self.across.drawn,
+            "upwards": self.upwards.drawn,
+            "lines": list(self.lines),
+            "dots": list(self.dots),
+            "labels": list(self.labels),
+        }
+
+
+def size_rows(ranked: Sequence[tuple[str, float, float, float]]) -> dict[str, Any]:
+    """Bars from zero, each a title, its length and the ends of its interval."""
+    scale = _Scale(0.0, max((high for *_, high in ranked), default=1.0))
+    bars = [
+        {"from": 0.0, "to": scale(size), "interval": [scale(low), scale(high)], "kind": "size", "text": number(size)}
+        for _, size, low, high in ranked
+    ]
+    return {
+        "labels": [[title, ""] for title, *_ in ranked],
+        "columns": [{"title": "", "zero": 0.0, "bars": bars}],
+    }
+
+
+def share_rows(
+    columns: Sequence[tuple[str, Sequence[tuple[float, tuple[float, float]] | None]]],
+) -> list[dict[str, Any]]:
+    """Columns of shares as points from 0 to 1, each with its interval; None: nothing to show."""
+    return [{"title": title, "zero": 0.0, "bars": [_point(each) for each in shares]} for title, shares in columns]
+
+
+def _point(each: tuple[float, tuple[float, float]] | None) -> dict[str, Any]:
+    if each is None:
+        return {"from": 0.0, "to": 0.0, "interval": None, "kind": "none", "text": "none"}
+    share, ends = each
+    return {"from": 0.0, "to": share, "interval": list(ends), "kind": "point", "text": percent(share)}
+
+
+def matrix_rows(counts: np.ndarray) -> list[list[dict[str, Any]]]:
+    """Counts (k, k) of true by decided class as texts, each with its share of its row."""
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = counts / totals
+    return [
+        [{"text": f"{int(count):,}", "share": float(share)} for count, share in zip(row, part, strict=True)]
+        for row, part in zip(counts, shares, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
