@@ -13,7 +13,6 @@ from ui.context import Context
 from ui.page import Page
 
 PAGE = Page("Check it yourself", "check", "comment", 7)
-_TWICE = "Each row counts once for its decision and once for what moved it."
 
 
 def render(ctx: Context) -> None:
@@ -96,7 +95,7 @@ def _own(ctx: Context, heading: DeltaGenerator) -> None:
     if brought is None:
         return
     questions = checking.own_questions(ctx, *brought)
-    if not checking.agreed(ctx, questions, "Ask the model about them", _TWICE):
+    if not checking.agreed(ctx, questions, "Ask the model about them", checking.TWICE):
         return
     rows, found = checking.ask_own(ctx, questions)
     said = listing.own_headline(ctx.subject, ctx.model, rows)

@@ -36,6 +36,7 @@ VIEWS = {
     "again": "Ask again",
     "said": "Comments and findings",
 }
+TWICE = "Each row counts once for its decision and once for what moved it."  # of a budget
 LISTED, LISTED_SEED = 5_000, 7  # rows that are listed at most, and the seed that draws them
 _SEED = glossary()["seed"]
 OWN_SIZE = Option("own-sample", "integer", 300, "Rows drawn", "How many rows your sample has.", 2, 5000)
