@@ -7,10 +7,8 @@ import hashlib
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from attacks import ATTACKS
-from core.nouns import MethodId, ModelFile, ModelSpec, Query, Reference, Subject, Target
+from core.nouns import ModelFile, Subject
 from core.options import options_of
 from core.results import Attacked, Attribution
 from engine.intake import Brought
@@ -18,9 +16,7 @@ from engine.preflight import Preflight
 from engine.questions import attacks_for, explainers_for
 from engine.subjects import load_subject, subject_names
 from explainers import EXPLAINERS
-from storage.evidence import question_key
-
-Contract = dict[str, Any]
+from reports.evidence import Contract, contract
 
 
 def catalogue() -> Contract:
@@ -33,40 +29,16 @@ def catalogue() -> Contract:
 
 
 def explained(subject: Subject, model: ModelFile, found: Attribution, needs_reference: bool) -> Contract:
-    """An attribution."""
-    query = found.query
-    return _asked(subject, model, query) | {
-        "method": _asked_method(found.method),
-        "target": _target(query.target, model.spec),
-        "reference": _reference(query.reference) if needs_reference else None,
-        "values": found.values,
-        "base": found.base,
-        "output": found.output,
-        "residual": found.residual,
-        "error": found.error,
-        "tolerance": found.tolerance,
-        "complete": found.complete,
-        **_proof(found),
-    }
+    """An attribution. The rows stay out, and so does a reference that the method has no need of."""
+    told = _told(subject, model, found)
+    kept = {key: value for key, value in told.items() if key != "inputs"}
+    return kept if needs_reference else kept | {"reference": None}
 
 
 def attacked(subject: Subject, model: ModelFile, found: Attacked) -> Contract:
     """Attacked rows."""
-    classes = np.array(model.spec.classes)
-    return _asked(subject, model, found.query) | {
-        "attack": _asked_method(found.method),
-        "norm": found.norm,
-        "size": found.size,
-        "inputs": found.query.rows,
-        "perturbed": found.perturbed,
-        "clean_class": classes[found.clean_class],
-        "attacked_class": classes[found.attacked_class],
-        "success": found.success,
-        "distance": found.distance,
-        "model_calls": found.model_calls,
-        "noise_success": found.noise_success,
-        **_proof(found),
-    }
+    told = _told(subject, model, found)
+    return {"attack" if key == "method" else key: value for key, value in told.items()}
 
 
 def checked(subject: Subject, brought: Brought, found: Preflight) -> Contract:
@@ -101,39 +73,9 @@ def checked(subject: Subject, brought: Brought, found: Preflight) -> Contract:
     }
 
 
-def _asked(subject: Subject, model: ModelFile, query: Query) -> Contract:
-    return {
-        "subject": subject.name,
-        "model": model.name,
-        "seed": query.seed,
-        "row_ids": np.array(query.row_ids),
-        "features": [feature.name for feature in model.spec.features],
-    }
-
-
-def _proof(found: Attribution | Attacked) -> Contract:
-    return {
-        "facts": dict(found.facts),
-        "question": question_key(found.query, found.method),
-        "digest": found.digest,
-    }
-
-
-def _asked_method(method: MethodId) -> Contract:
-    return {"name": method.name, "version": method.version, "options": dict(method.options)}
-
-
-def _target(target: Target, spec: ModelSpec) -> Contract:
-    return {"class": spec.classes[target.output] if spec.classes else None, "scale": target.scale}
-
-
-def _reference(reference: Reference) -> Contract:
-    return {
-        "rows": len(reference),
-        "seed": reference.seed,
-        "digest": reference.digest,
-        "row_ids": list(reference.row_ids),
-    }
+def _told(subject: Subject, model: ModelFile, found: Attribution | Attacked) -> Contract:
+    """The answer as the pages give it away, with every feature named: those of a picture are columns here."""
+    return contract(subject, model, found) | {"features": [feature.name for feature in model.spec.features]}
 
 
 def _subject(subject: Subject) -> Contract:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from access.masks import hidden, masked_result
-from core.nouns import MethodId, ModelFile, Subject
+from core.nouns import MethodId, ModelFile, Query, Reference, Subject
 from core.results import Attacked, Attribution, Prediction, Result
 from storage.evidence import question_key
 
@@ -33,7 +33,7 @@ def contract(subject: Subject, model: ModelFile, result: Result) -> Contract:
         "features": [feature.name for feature in spec.features] if spec.modality == "table" else [],
         "inputs": shown.query.rows,
         "method": _method(result.method),
-        **_OF[type(result)](model, shown),
+        **_OF[type(result)](model, shown, query),
         "facts": {} if isinstance(result, Prediction) else dict(result.facts),
         "question": question_key(query, result.method),
         "digest": result.digest,
@@ -67,17 +67,15 @@ def bundle(manifest: Mapping[str, Any], answers: Iterable[Contract]) -> bytes:
     return buffer.getvalue()
 
 
-def _predicted(_model: ModelFile, found: Prediction) -> Contract:
+def _predicted(_model: ModelFile, found: Prediction, _asked: Query) -> Contract:
     return {"outputs": found.outputs}
 
 
-def _explained(model: ModelFile, found: Attribution) -> Contract:
-    query, reference, classes = found.query, found.query.reference, model.spec.classes
+def _explained(model: ModelFile, found: Attribution, asked: Query) -> Contract:
+    classes, target = model.spec.classes, asked.target
     return {
-        "target": {"class": classes[query.target.output] if classes else None, "scale": query.target.scale},
-        "reference": None
-        if reference is None
-        else {"rows": len(reference), "seed": reference.seed, "row_ids": list(reference.row_ids)},
+        "target": {"class": classes[target.output] if classes else None, "scale": target.scale},
+        "reference": None if asked.reference is None else _reference(asked.reference),
         "values": found.values,
         "base": found.base,
         "output": found.output,
@@ -88,7 +86,7 @@ def _explained(model: ModelFile, found: Attribution) -> Contract:
     }
 
 
-def _attacked(model: ModelFile, found: Attacked) -> Contract:
+def _attacked(model: ModelFile, found: Attacked, _asked: Query) -> Contract:
     classes = np.array(model.spec.classes)
     return {
         "norm": found.norm,
@@ -104,6 +102,10 @@ def _attacked(model: ModelFile, found: Attacked) -> Contract:
 
 
 _OF: dict[type, Any] = {Prediction: _predicted, Attribution: _explained, Attacked: _attacked}
+
+
+def _reference(whole: Reference) -> Contract:
+    return {"rows": len(whole), "seed": whole.seed, "digest": whole.digest, "row_ids": list(whole.row_ids)}
 
 
 def _method(method: MethodId) -> Contract:

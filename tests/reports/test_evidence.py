@@ -13,6 +13,7 @@ from core.nouns import Target
 from core.results import Attacked, Attribution, Prediction
 from reports import evidence
 from tests.reports.conftest import LOAN_EFFECTS, LOAN_ROW, World
+from tests.test_readme import ROOT
 
 MARGIN = Target(1, "margin")
 
@@ -45,7 +46,10 @@ def test_the_same_answer_gives_the_same_bytes_and_both_forms_say_the_same(loans:
 def test_an_explanation_says_what_was_explained_and_against_what(loans: World, results) -> None:
     told = evidence.contract(loans.subject, loans.model, results["attribution"])
     assert told["target"] == {"class": "declined", "scale": "margin"}
-    assert (told["reference"]["rows"], told["reference"]["seed"]) == (100, 7)
+    reference = results["attribution"].query.reference
+    assert told["reference"] == {
+        "rows": 100, "seed": 7, "digest": reference.digest, "row_ids": list(reference.row_ids)
+    }  # fmt: skip
     assert np.array_equal(told["values"][0], LOAN_EFFECTS)
     assert told["method"] == {"name": "tree_shap", "version": "1.0", "options": {"steps": 50}}
 
@@ -64,6 +68,15 @@ def test_masked_columns_are_blank_and_named(loans: World, results, kind: str) ->
     assert "31000" not in plain and "31001" not in plain
     assert (told["masked"], told["digest"]) == (["income"], results[kind].digest)
     assert np.isnan(told["inputs"][:, 0]).all() and told["inputs"][0, 1] == 61
+    if kind == "attribution":
+        assert told["reference"]["digest"] == results[kind].query.reference.digest
+
+
+def test_every_key_is_written_down(loans: World, results) -> None:
+    subject = masked(loans.subject, ["income"])
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    for result in results.values():
+        assert all(f"`{key}`" in page for key in evidence.contract(subject, subject.model(), result))
 
 
 def test_a_picture_and_a_prediction_of_numbers_go_out_too(scans: World, houses: World) -> None:
