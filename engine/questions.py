@@ -92,9 +92,8 @@ def attack_query(subject: Subject, model: ModelFile, positions: Sequence[int] | 
 
 
 def shifted_queries(query: Query, attacked: Attacked) -> tuple[Query, Query, Query]:
-    """The same question about the clean, the attacked and the noisy row."""
-    after = Query(query.model, attacked.perturbed, query.row_ids, query.target, query.reference, query.seed)
-    noise = Query(query.model, attacked.noise, query.row_ids, query.target, query.reference, query.seed)
+    """The same question about the clean, the attacked and the noisy rows: as many as it asks about, the first ones."""
+    after, noise = (replace(query, rows=rows[: len(query)]) for rows in (attacked.perturbed, attacked.noise))
     return query, after, noise
 
 

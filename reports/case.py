@@ -9,6 +9,7 @@ from core.digest import digest
 from core.errors import UserFacingError
 from core.nouns import ModelFile, Subject
 from core.results import Attribution, Comparison, Prediction
+from reports.reasons import Grounds, Reasons, reasons, warnings
 
 SECTIONS = ("decision", "attributions", "attack", "ledger")
 
@@ -19,7 +20,8 @@ class CaseFile:
 
     `outputs` is the model's prediction of the one row the case is about, `population` that of the reference rows,
     `attributions` the same row and target by one or more methods, the first of which is told in words. `sections` are
-    the chosen ones of `SECTIONS`; the cover is always there.
+    the chosen ones of `SECTIONS`; the cover is always there. `grounds` is what the reasons for the decision rest on,
+    None where they were not asked for.
     """
 
     subject: Subject
@@ -29,6 +31,7 @@ class CaseFile:
     attributions: tuple[Attribution, ...]
     comparison: Comparison | None = None
     sections: tuple[str, ...] = ("decision", "attributions", "ledger")
+    grounds: Grounds | None = None
 
     def __post_init__(self) -> None:
         for name in self.sections:
@@ -69,12 +72,25 @@ class CaseFile:
             *([hidden(model.spec)] if hidden(model.spec) else []),
         )
 
+    @cached_property
+    def reasons(self) -> Reasons | None:
+        """The reasons for the decision, or why there are none; None where they were not asked for."""
+        return None if self.grounds is None else reasons(self.subject, self.model, self.grounds)
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader has to know first: that the row or the reference is unlike the data. Mostly none."""
+        query = self.attributions[0].query
+        return warnings(self.subject, self.model, query.rows[0], query.row_ids[0], query.reference)
+
     @property
     def results(self) -> Iterable[Prediction | Attribution]:
         """Every result that the report rests on, in the order of the ledger."""
         found = [self.outputs, self.population, *self.attributions]
         if self.comparison is not None:
             found += [self.comparison.attacked, self.comparison.clean, self.comparison.after, self.comparison.noise]
+        if self.grounds is not None:
+            found += [self.grounds.swapped, *self.grounds.resampled]
         return found
 
     def _check_one_row(self) -> None:
@@ -83,6 +99,7 @@ class CaseFile:
             if result.query.model != self.model.spec.digest:
                 raise ValueError("a result is of another model than the case")
         attacked = () if self.comparison is None else (self.comparison.attacked, self.comparison.clean)
-        for result in (*self.attributions, *attacked):
+        resampled = () if self.grounds is None else self.grounds.resampled
+        for result in (*self.attributions, *attacked, *resampled):
             if result.query.row_ids != (self.row_id,):
                 raise ValueError(f"a result is of {result.query.row_ids}, the case of {self.row_id}")

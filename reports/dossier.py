@@ -10,20 +10,20 @@ from core.likeness import unlike
 from core.nouns import ModelFile, Subject, Target
 from core.results import Attacked, Attribution, Prediction, Result
 from core.scores import decide, decision_margin
-from reports.numbers import counted, listed
+from reports.numbers import counted
 from reports.reasons import Grounds
 from reports.report import Exhibit
 
 KINDS = {
-    "typical": "typical, with the median score among those decided alike",
-    "borderline": "borderline, nearest to another decision",
-    "wrong": "wrong, the furthest from the decision that its true answer would be",
-    "unlike": "unlike the data, the furthest from them",
+    "typical": "two typical ones, each the median of one of the two decisions made most",
+    "borderline": "the one nearest to another decision",
+    "wrong": "the one furthest from the decision that its true answer would be",
+    "unlike": "the one most unlike the data",
 }
 """What a case of a dossier stands for, and how it was chosen."""
 KINDS_OF_NUMBERS = {
-    "typical": "typical, with the median prediction",
-    "wrong": "wrong, with the prediction furthest from its true answer",
+    "typical": "a typical one, with the median prediction",
+    "wrong": "the one whose prediction is furthest from its true answer",
     "unlike": KINDS["unlike"],
 }
 
@@ -40,14 +40,14 @@ class Chosen:
 class Dossier:
     """One model with its evidence.
 
-    `judged` is the prediction of a seeded sample of the rows on which it is judged, or of all rows where none are;
-    `population` that of the reference rows. `surveyed` explains a seeded sample of rows by the method for many, None
-    for texts. `cases` were chosen among the judged rows by a rule; `grounds` are those of each, `seconds` the other
-    method's explanation of each (one attribution of all or one each, as `Grounds.explained` has it). `attacked` holds
-    the strongest fitting attack at growing sizes, then the others at the usual size, all about the same rows;
-    `extreme` is the strongest one with every value free to move through its whole range. `shifted` is the explanation
-    of some of those rows before the strongest attack at the usual size, after it and after noise. All are empty where
-    no attack applies or no answer is known.
+    `judged` is the prediction of rows drawn, with the seed that its query names, from those on which the model is
+    judged, or from all where none are; `population` that of the reference rows. `surveyed` explains rows drawn alike
+    from all by the method for many, None for texts. `cases` were chosen among the judged rows by a rule; `grounds` are
+    those of each, `seconds` the other method's explanation of each (one attribution of all or one each, as
+    `Grounds.explained` has it). `attacked` holds the strongest fitting attack at growing sizes, then the others at the
+    usual size, all about the same rows; `extreme` is the strongest one with every value free to move through its whole
+    range. `shifted` is the explanation of the first of those rows before the strongest attack at the usual size, after
+    it and after noise. All of these are empty where no attack applies.
     """
 
     subject: Subject
@@ -93,26 +93,25 @@ class Dossier:
         return self.attacked[len(self.strongest) :]
 
     def _named(self) -> Iterator[tuple[str, Result | None]]:
-        yield from (("judged rows", self.judged), ("reference rows", self.population), ("survey", self.surveyed))
+        yield from (("judged-rows", self.judged), ("reference-scores", self.population), ("survey", self.surveyed))
         for number, each in enumerate(self.grounds, 1):
-            yield f"case {number} explained", each.explained
-            yield f"case {number} swapped", each.swapped
-            for seed, other in enumerate(each.resampled, 1):
-                yield f"case {number} resample {seed}", other
+            yield f"case-{number}-explained", each.explained
+            yield f"case-{number}-swapped", each.swapped
+            for place, other in enumerate(each.resampled, 1):
+                yield f"case-{number}-resample-{place}", other
         for number, each in enumerate(self.seconds, 1):
-            yield f"case {number} second method", each
+            yield f"case-{number}-second-method", each
         for each in self.attacked:
-            yield f"{each.method.name} at {each.size:g}", each
-        yield "attack without limit", self.extreme
-        for name, each in zip(("before the attack", "after the attack", "after noise"), self.shifted, strict=False):
-            yield name, each
+            yield f"{each.method.name}-{each.size:g}", each
+        yield "attack-without-limit", self.extreme
+        yield from zip(("before-attack", "after-attack", "after-noise"), self.shifted, strict=False)
 
 
 def rule(subject: Subject, model: ModelFile, judged: Prediction) -> str:
     """How the cases were chosen, in a sentence."""
     kinds = KINDS if model.spec.classes else KINDS_OF_NUMBERS
     rows = counted(len(judged.query), subject.row_noun)
-    return f"Of {rows} the cases are by rule: {listed(list(kinds.values()))}. Nobody picked them."
+    return f"Among {rows} the cases were chosen by rule: {'; '.join(kinds.values())}. Nobody picked them."
 
 
 def choose(subject: Subject, model: ModelFile, judged: Prediction) -> tuple[Chosen, ...]:

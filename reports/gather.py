@@ -1,16 +1,45 @@
-"""Asks everything a case's report rests on; what was asked before is not computed again."""
+"""Asks everything that a report rests on; what was asked before is not computed again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from access.desk import Desk
 from attacks.base import Attack
 from core.nouns import ModelFile, Query, Reference, Subject, Target
-from core.results import Attacked, Comparison
-from engine.engine import Question
+from core.results import Attacked, Attribution, Comparison, Result
+from core.scores import decide
+from engine.engine import Lane, Question
 from engine.predict import Predict
-from engine.questions import attack_query, explain_query, population_query, prediction_query, shifted_queries
+from engine.questions import (
+    ATTACK_SIZES,
+    attack_query,
+    attacks_for,
+    default_pair,
+    default_survey,
+    explain_query,
+    population_query,
+    prediction_query,
+    resampled_queries,
+    shifted_queries,
+    swap_query,
+)
 from explainers.base import Explainer
 from reports.case import CaseFile
+from reports.dossier import Chosen, Dossier, choose
+from reports.reasons import RESAMPLES, Grounds, candidates
+
+JUDGED = {"table": 2000, "image": 2000, "text": 200}
+SURVEYED = {"table": 200, "image": 40}
+ATTACKED = {"table": 40, "image": 25}
+SHIFTED = 10
+"""Rows at most: on which a model is judged, explained over many, attacked, explained under attack."""
+SEED = 0
+"""Draws all of these."""
+SIZES = (0.5, 1.0, 2.0)
+"""Of the strongest attack, in shares of the usual size."""
+NO_LIMIT = 1.0
+"""The size at which every value may move through its whole range."""
 
 Progress = Callable[[float], None]
 
@@ -31,29 +60,139 @@ def gather(
     attack: Attack | None,
     sections: tuple[str, ...],
     progress: Progress | None = None,
+    reasoned: bool = False,
 ) -> CaseFile:
-    """The case file on one row. `attack` None: none is run, and the report has no attack section."""
-    questions = [
-        Question(model, Predict(), prediction_query(subject, model, [row])),
-        Question(model, Predict(), population_query(model, reference)),
-        *(Question(model, method, explain_query(subject, model, [row], target, reference)) for method in explainers),
-    ]
-    steps = len(questions) + (4 if attack else 0)
-    answered = []
-
-    def ask(question: Question) -> None:
-        answered.append(desk.ask(question))
-        if progress is not None:
-            progress(len(answered) / steps)
-
-    for question in questions:
-        ask(question)
-    outputs, population, *attributions = answered
+    """The case file on one row. `attack` None: none is run, and the report has no attack section. `reasoned`: with what
+    the reasons rest on, by the first explainer.
+    """
+    steps = 2 + len(explainers) + (4 if attack else 0) + (1 + RESAMPLES if reasoned else 0)
+    asking = _Asking(desk, model, "quick", steps, progress)
+    (outputs,) = asking.ask(Predict(), prediction_query(subject, model, [row]))
+    (population,) = asking.ask(Predict(), population_query(model, reference))
+    query = explain_query(subject, model, [row], target, reference)
+    attributions = tuple(found for method in explainers for found in asking.ask(method, query))
+    grounds = _grounds(asking, subject, explainers[0], attributions[0])[0] if reasoned else None
     comparison = None
     if attack is not None:
-        ask(Question(model, attack, attack_query(subject, model, [row])))
-        attacked = answered[-1]
-        for question in comparison_questions(model, explainers[0], attributions[0].query, attacked):
-            ask(question)
-        comparison = Comparison(attacked, *answered[-3:])
-    return CaseFile(subject, model, outputs, population, tuple(attributions), comparison, sections)
+        (attacked,) = asking.ask(attack, attack_query(subject, model, [row]))
+        comparison = Comparison(attacked, *asking.ask(explainers[0], *shifted_queries(query, attacked)))
+    return CaseFile(subject, model, outputs, population, attributions, comparison, sections, grounds)
+
+
+def gather_dossier(
+    desk: Desk,
+    subject: Subject,
+    model: ModelFile,
+    target: Target,
+    reference: Reference,
+    progress: Progress | None = None,
+) -> Dossier:
+    """The file on the whole model: how it decides many rows, what moves it, a few cases by rule, and its attacks.
+
+    The cases of a model of many classes are each explained for the class that was decided, all else for `target`.
+    """
+    spec, data = model.spec, subject.dataset
+    many = len(data.judged) > 0
+    asking = _Asking(desk, model, "long", _steps(model), progress)
+    drawn = data.sample(JUDGED[spec.modality], SEED, judged_only=many)
+    (judged,) = asking.ask(Predict(), prediction_query(subject, model, drawn))
+    (population,) = asking.ask(Predict(), population_query(model, reference))
+    surveyed = None
+    if spec.modality in SURVEYED:
+        rows = data.sample(SURVEYED[spec.modality], SEED)
+        (surveyed,) = asking.ask(default_survey(spec)(), explain_query(subject, model, rows, target, reference))
+    cases = choose(subject, model, judged)
+    first, second = (kind() for kind in default_pair(spec))
+    queries = _case_queries(subject, model, cases, judged.outputs[_places(drawn, cases)], target, reference)
+    explained = asking.ask(first, *queries)
+    grounds = tuple(each for found in explained for each in _grounds(asking, subject, first, found))
+    seconds = tuple(asking.ask(second, *queries))
+    attacks = _attacks(asking, subject, model, target, reference) if attacks_for(spec) else ()
+    return Dossier(subject, model, target, judged, population, surveyed, cases, grounds, seconds, *attacks)
+
+
+class _Asking:
+    """Puts questions about one model to a desk, several at once, and tells the share of all `steps` that is done."""
+
+    def __init__(self, desk: Desk, model: ModelFile, lane: Lane, steps: int, progress: Progress | None) -> None:
+        self._desk, self.model, self._lane = desk, model, lane
+        self._steps, self._done = steps, 0
+        self._progress = progress or (lambda share: None)
+
+    def ask(self, method: Explainer | Attack | Predict, *queries: Query) -> list[Result]:
+        """The answers in order. What is not answered yet is called off where one raises."""
+        jobs = [self._desk.submit(Question(self.model, method, query, self._lane)) for query in queries]
+        found = []
+        try:
+            for job in jobs:
+                while not job.wait(0.1):
+                    self._tell(job.progress)
+                found.append(job.result())
+                self._done += 1
+                self._tell(0.0)
+        except BaseException:
+            for job in jobs:
+                self._desk.cancel(job)
+            raise
+        return found
+
+    def _tell(self, more: float) -> None:
+        self._progress(min(1.0, (self._done + more) / self._steps))
+
+
+def _grounds(asking: _Asking, subject: Subject, method: Explainer, explained: Attribution) -> list[Grounds]:
+    """What the reasons rest on for every row of an explanation by `method`."""
+    query, spec = explained.query, asking.model.spec
+    parts = [[each.positions for each in candidates(explained, spec, index)] for index in range(len(query))]
+    swapped = asking.ask(Predict(), *(swap_query(query, index, each) for index, each in enumerate(parts)))
+    others = tuple(asking.ask(method, *resampled_queries(subject, query, RESAMPLES)))
+    return [Grounds(index, explained, each, others) for index, each in enumerate(swapped)]
+
+
+def _case_queries(
+    subject: Subject,
+    model: ModelFile,
+    cases: Sequence[Chosen],
+    outputs: np.ndarray,
+    target: Target,
+    reference: Reference,
+) -> list[Query]:
+    """The explanations of the cases, whose outputs are (n, columns): one question where one can ask about all."""
+    positions = [each.position for each in cases]
+    if len(model.spec.classes) <= 2 and model.spec.modality != "text":
+        return [explain_query(subject, model, positions, target, reference)]
+    targets = [target] * len(cases)
+    if len(model.spec.classes) > 2:
+        targets = [Target(int(each), target.scale) for each in decide(outputs, model.spec, subject.cutoff)]
+    pairs = zip(positions, targets, strict=True)
+    return [explain_query(subject, model, [position], each, reference) for position, each in pairs]
+
+
+def _places(drawn: np.ndarray, cases: Sequence[Chosen]) -> list[int]:
+    """Where the cases are among the rows `drawn`, which are in ascending order."""
+    return np.searchsorted(drawn, [each.position for each in cases]).tolist()
+
+
+def _attacks(
+    asking: _Asking, subject: Subject, model: ModelFile, target: Target, reference: Reference
+) -> tuple[tuple[Attacked, ...], Attacked, tuple[Attribution, ...]]:
+    """The attacks, the one without limit, and how explanations shift under the strongest, as a dossier has them."""
+    spec, data = model.spec, subject.dataset
+    rows = data.sample(ATTACKED[spec.modality], SEED, judged_only=len(data.judged) > 0)
+    query, usual = attack_query(subject, model, rows, SEED), ATTACK_SIZES[spec.modality]
+    strongest, *others = attacks_for(spec)
+    growing = [found for share in SIZES for found in asking.ask(strongest(size=share * usual), query)]
+    beside = [found for kind in others for found in asking.ask(kind(size=usual), query)]
+    (extreme,) = asking.ask(strongest(size=NO_LIMIT), query)
+    explained = explain_query(subject, model, rows[:SHIFTED], target, reference)
+    shifted = asking.ask(default_survey(spec)(), *shifted_queries(explained, growing[SIZES.index(1.0)]))
+    return (*growing, *beside), extreme, tuple(shifted)
+
+
+def _steps(model: ModelFile) -> int:
+    """How many questions a dossier asks, about: as many as there are cases by rule where each is asked by itself."""
+    spec, cases = model.spec, 5
+    each = len(spec.classes) > 2 or spec.modality == "text"
+    explained = (cases if each else 1) * (2 + (0 if spec.modality == "text" else RESAMPLES)) + cases
+    attacks = len(SIZES) + len(attacks_for(spec)) + 3 if attacks_for(spec) else 0
+    return 2 + (spec.modality in SURVEYED) + explained + attacks

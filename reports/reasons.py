@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.likeness import unlike
-from core.nouns import ModelFile, ModelSpec, Subject
+from core.likeness import drift, unlike
+from core.nouns import ModelFile, ModelSpec, Reference, Subject
 from core.results import Attribution, Prediction
 from core.scores import decide, score
 from reports import words
@@ -95,10 +95,11 @@ def reasons(subject: Subject, model: ModelFile, grounds: Grounds) -> Reasons:
     """The reasons for the row that `grounds` are about."""
     spec, query, index = model.spec, grounds.explained.query, grounds.index
     row_id = query.row_ids[index]
-    likeness = unlike(subject.dataset, spec, query.rows[[index]], (row_id,))
-    abstained = words.abstention(subject, model, row_id, likeness)
-    if abstained:
-        return Reasons((), abstained=abstained)
+    strange = words.unlike_sentence(
+        subject, model, row_id, unlike(subject.dataset, spec, query.rows[[index]], (row_id,))
+    )
+    if strange:
+        return Reasons((), abstained=f"No reasons are named. {strange}")
     tested = candidates(grounds.explained, spec, index)
     claimed = _reasons(tested, _direction(subject, spec, grounds))
     if not claimed:
@@ -116,6 +117,16 @@ def reasons(subject: Subject, model: ModelFile, grounds: Grounds) -> Reasons:
         else:
             found.append(reason)
     return Reasons(tuple(found), tuple(withheld), "" if found else words.none_stood(subject))
+
+
+def warnings(
+    subject: Subject, model: ModelFile, row: np.ndarray, row_id: str, reference: Reference | None
+) -> tuple[str, ...]:
+    """That a row (*shape), or the reference that it is compared with, is unlike the data, in sentences; mostly none."""
+    likeness = unlike(subject.dataset, model.spec, row[None], (row_id,))
+    differs = None if reference is None else drift(subject.dataset, model.spec, reference)
+    said = [words.unlike_sentence(subject, model, row_id, likeness), words.drift_sentence(subject, model, differs)]
+    return tuple(filter(None, said))
 
 
 def _direction(subject: Subject, spec: ModelSpec, grounds: Grounds) -> int:

@@ -518,7 +518,7 @@ def tests_sentence(found: "Reasons") -> str:
     return f"{text}; each is a reason against {least} of {resamples} other references, or more."
 
 
-def abstention(subject: Subject, model: ModelFile, row_id: str, likeness: Unlikeness, index: int = 0) -> str:
+def unlike_sentence(subject: Subject, model: ModelFile, row_id: str, likeness: Unlikeness, index: int = 0) -> str:
     """That a row is unlike the data, and what to do; "" where it is not. `index` is its place in `likeness`."""
     if not likeness.unlike[index]:
         return ""
@@ -535,8 +535,8 @@ def abstention(subject: Subject, model: ModelFile, row_id: str, likeness: Unlike
     else:
         why = f"its distance to the {rows} most like it is {distance}, and 99% of the {rows} lie within {usual}"
     return (
-        f"{capital(row_name(subject, row_id))} is unlike the data: {why}. No reasons are named for it, as nothing "
-        "shows how the model does on such cases. Have a person look at it."
+        f"{capital(row_name(subject, row_id))} is unlike the data: {why}. Nothing shows how the model does "
+        "on such cases. Have a person look at it."
     )
 
 

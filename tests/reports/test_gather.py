@@ -1,5 +1,7 @@
 """A case is gathered by asking, and asking again costs nothing."""
 
+from datetime import date
+
 import pypdfium2
 import pytest
 
@@ -11,8 +13,11 @@ from core.nouns import Target
 from engine.engine import Engine
 from engine.subjects import load_subject
 from explainers import explainer
+from reports import decision
+from reports.case import CaseFile
 from reports.gather import gather
 from reports.pdf import build, preview
+from reports.report import Report, Stamp
 from storage.stores import close_stores, stores
 
 
@@ -45,6 +50,10 @@ def case(desk: Desk, progress=None):
     )
 
 
+def printed(found: CaseFile) -> Report:
+    return decision.report(found, Stamp(date(2026, 11, 26)))
+
+
 def test_a_case_holds_every_answer_and_a_second_one_is_the_same(desk) -> None:
     shares = []
     first = case(desk, shares.append)
@@ -55,11 +64,11 @@ def test_a_case_holds_every_answer_and_a_second_one_is_the_same(desk) -> None:
     assert (first.comparison.noise.query.rows == attacked.noise).all()
     second = case(desk)
     assert second.digest == first.digest
-    assert build(second) == build(first)
+    assert build(printed(second)) == build(printed(first))
 
 
 def test_the_preview_has_a_picture_for_each_page(desk) -> None:
-    found = case(desk)
+    found = printed(case(desk))
     pictures = preview(found)
     assert all(picture.startswith(b"\x89PNG") for picture in pictures)
     assert len(pictures) == len(pypdfium2.PdfDocument(build(found)))
