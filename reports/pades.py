@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from asn1crypto import algos, cms, x509
@@ -116,6 +116,11 @@ def sign(pdf: bytes, files: Sequence[Carried], signer: Signer, timestamp: str = 
     return sign_pdf(writer, about, signer, timestamper=stamper, new_field_spec=field).getvalue()
 
 
+def chain(signer: Signer) -> list[bytes]:
+    """The certificates (DER) that the signatures of a signer carry beside its own."""
+    return [each.dump() for each in signer.cert_registry if each.self_signed == "no" and each != signer.signing_cert]
+
+
 def endorse(text: bytes, signer: Signer) -> bytes:
     """A detached CMS signature (DER) of `text`; `openssl cms -verify` checks it too."""
     return asyncio.run(signer.async_sign_general_data(text, _MD, use_cades=True)).dump()
@@ -128,13 +133,15 @@ def endorse(text: bytes, signer: Signer) -> bytes:
 class Checked:
     """What is true of a CMS signature.
 
-    `intact`: it was made of these bytes. `valid`: by the key of `certificate` (DER). `canonical`: every byte of it is
-    where it has to be. `trusted`: that certificate, or one it leads to, is among those that were given. `name` is the
-    certificate's, `since` and `until` when it is valid. `stamped` is when a time-stamping service saw it, whose name is
-    `stamper`; `stamp_good` and `stamp_trusted` are for its signature what `valid` and `trusted` are.
+    `intact`: it was made of these bytes. `valid`: by the key of `certificate` (DER). `canonical`: every byte of it that
+    it does not sign is where it has to be, but in `chain`, the other certificates (DER) inside. `trusted`: the
+    certificate is an anchor or leads to one, and was `current`, valid, then. `name` is the certificate's, `since` and
+    `until` when it is valid. `stamped` is when a time-stamping service saw the signature, whose name is `stamper`;
+    `stamp_good` and `stamp_trusted` are for what it signed what `valid` and `trusted` are.
     """
 
     certificate: bytes
+    chain: frozenset[bytes]
     name: str
     since: datetime
     until: datetime
@@ -142,6 +149,7 @@ class Checked:
     valid: bool
     canonical: bool
     trusted: bool
+    current: bool
     stamped: datetime | None = None
     stamper: str = ""
     stamp_good: bool = False
@@ -158,21 +166,27 @@ def check(
     """
     try:
         signed = _signed_data(der)
-        trust = anchors(extract_certificate_info(signed).signer_cert.dump())
+        certificate = extract_certificate_info(signed).signer_cert
+        trust = anchors(certificate.dump())
         status = _validated(data, signed, trust, moment)
         stamp = status.timestamp_validity
-        if moment is None and stamp is not None and stamp.valid and stamp.intact and stamp.trusted:
-            status = _validated(data, signed, trust, stamp.timestamp)
-        certificate = status.signing_cert
+        stamped = stamp is not None and stamp.valid and stamp.intact and stamp.trusted
+        if moment is None and stamped:
+            moment = stamp.timestamp
+            status = _validated(data, signed, trust, moment)
+        since, until = certificate.not_valid_before, certificate.not_valid_after
+        current = since <= (moment or datetime.now(UTC)) <= until  # an anchor's own dates are nothing to pyHanko
         found = Checked(
             certificate.dump(),
+            frozenset(each.chosen.dump() for each in signed["certificates"]) - {certificate.dump()},
             _name(certificate),
-            certificate.not_valid_before,
-            certificate.not_valid_after,
+            since,
+            until,
             status.intact,
             status.valid,
-            _canonical(signed, certificate) == der and _needed(signed, status),
-            status.trusted,
+            _canonical(signed, certificate) == der,
+            status.trusted and current,
+            current,
         )
         if stamp is None:
             return found
@@ -227,13 +241,6 @@ def _canonical(signed: cms.SignedData, certificate: x509.Certificate) -> bytes:
         "signer_infos": [cms.SignerInfo(parts)],
     }
     return cms.ContentInfo({"content_type": "signed_data", "content": cms.SignedData(whole)}).dump()
-
-
-def _needed(signed: cms.SignedData, status: StandardCMSSignatureStatus) -> bool:
-    """Whether each certificate inside is the signer's or leads from it to a trusted one: no other is ever checked."""
-    there = {each.chosen.dump() for each in signed["certificates"]} - {status.signing_cert.dump()}
-    path = status.validation_path
-    return not there or path is None or there <= {each.dump() for each in path.iter_certs(include_root=True)}
 
 
 def _name(certificate: x509.Certificate) -> str:

@@ -7,9 +7,10 @@ says how a stranger checks what they sign.
 
 import base64
 import getpass
+import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -84,22 +85,27 @@ class Signer:
 
         keys = {"ed25519": self.ed25519, "ml-dsa-65": self.ml_dsa}
         public = {name: _text(key.public_key().public_bytes_raw()) for name, key in keys.items()}
+        chain = sorted(hashlib.sha256(each).hexdigest() for each in pades.chain(self.by))
         try:
-            endorsement = pades.endorse(endorsed(public), self.by)
+            endorsement = pades.endorse(endorsed(public, chain), self.by)
         except pades.FAILURES as error:
             raise _failed(error) from error
         told = {
             "format": FORMAT,
             "keys": public,
+            "chain": chain,
             "signatures": {name: _text(key.sign(evidence)) for name, key in keys.items()},
             "endorsement": _text(endorsement),
         }
         return as_json(told)
 
 
-def endorsed(public: Mapping[str, str]) -> bytes:
-    """What the certificate's key signs: both public keys, each raw in base64, in the one form of `as_json`."""
-    return as_json({"format": FORMAT, "keys": dict(public)})
+def endorsed(public: Mapping[str, str], chain: Sequence[str]) -> bytes:
+    """What the certificate's key signs, in the one form of `as_json`.
+
+    Both public keys, each raw in base64, and the SHA-256 of every certificate that a signature carries beside it.
+    """
+    return as_json({"format": FORMAT, "keys": dict(public), "chain": list(chain)})
 
 
 def as_json(told: Mapping[str, Any]) -> bytes:

@@ -5,11 +5,10 @@ and hashed, no more. So a hostile file meets no parser but that of its signature
 """
 
 import base64
-import binascii
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,18 +17,22 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from core.errors import UserFacingError
 from reports import bundle
 from reports.bundle import Bundle
+from reports.manifest import environment
 from reports.signer import EVIDENCE, FORMAT, SIGNATURE, as_json, endorsed
 
 LARGEST = 2 * bundle.LARGEST
 """Bytes that a file to be checked may have."""
+PDF = b"%PDF-"
+"""How a PDF begins."""
 _RANGE = re.compile(rb"/ByteRange \[(\d{1,10}) (\d{1,10}) (\d{1,10}) (\d{1,10})\]")
 _LARGEST_SIGNATURE = 256 << 10
 _KEYS = {"ed25519": ("Ed25519", Ed25519PublicKey), "ml-dsa-65": ("ML-DSA-65", MLDSA65PublicKey)}
+_PARTS = {"format", "keys", "chain", "signatures", "endorsement"}
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 
 
@@ -64,13 +67,19 @@ class Trust:
     @classmethod
     def read(cls, pem: bytes) -> "Trust":
         """The certificates and public keys in a PEM file. Raises UserFacingError where it has none or is damaged."""
+        plain = pem.replace(b"\r\n", b"\n")
         try:
-            blocks = [(found[1], found[0]) for found in _PEM.finditer(pem)]
+            blocks = [(found[1], found[0]) for found in _PEM.finditer(plain)]
             certificates = [x509.load_pem_x509_certificate(each) for kind, each in blocks if kind == b"CERTIFICATE"]
-            keys = [load_pem_public_key(each).public_bytes_raw() for kind, each in blocks if kind == b"PUBLIC KEY"]
+            keys = [load_pem_public_key(each) for kind, each in blocks if kind == b"PUBLIC KEY"]
+            again = [each.public_bytes(Encoding.PEM) for each in certificates]
+            again += [each.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for each in keys]
+            if sorted(again) != sorted(each + b"\n" for _, each in blocks) or b"---" in _PEM.sub(b"", plain):
+                raise ValueError("a block that is not as it is written")
             for each in certificates:
                 if each.issuer == each.subject:
                     each.verify_directly_issued_by(each)
+            raw = tuple(each.public_bytes_raw() for each in keys)
         except (ValueError, TypeError, AttributeError, InvalidSignature, UnsupportedAlgorithm) as error:
             raise UserFacingError(
                 "The certificate file cannot be read", "It is damaged", "Get it again from whoever signed"
@@ -81,7 +90,7 @@ class Trust:
                 "There is no certificate in it, in the form called PEM",
                 "Name the file that python assay.py keys certificate wrote",
             )
-        return cls(tuple(certificates), tuple(keys))
+        return cls(tuple(certificates), raw)
 
     def anchors(self, signer: bytes) -> list[bytes]:
         """Those that the certificate `signer` (DER) may lead to: itself where it is trusted, and authorities."""
@@ -98,10 +107,10 @@ def verify(file: bytes, trust: Trust | None = None, beside: bytes | None = None)
     verdict = Verdict()
     if len(file) > LARGEST:
         raise _unreadable(f"It has more than {LARGEST >> 20} MiB")
-    if file.startswith(b"%PDF-"):
+    if file.startswith(PDF):
         walk = _pdf(file, trust, verdict)
     elif file.startswith(b"PK\x03\x04"):
-        walk = _evidence(file, beside, trust, verdict, None)
+        walk = _evidence(file, beside, trust, verdict)
     else:
         raise _unreadable("It is neither a PDF nor evidence in a file that ends in .assay")
     verdict.lines.extend(_until_bad(walk))
@@ -145,9 +154,7 @@ def _pdf(file: bytes, trust: Trust | None, verdict: Verdict) -> Iterator[Line]:
         yield Line(None, f"The signer's clock said {_time(said)}.")
     if EVIDENCE not in files:
         raise _Bad("There is no evidence in the PDF.")
-    yield from _evidence(
-        files[EVIDENCE], files.get(SIGNATURE), trust, verdict, found.stamped if found.stamp_trusted else None
-    )
+    yield from _evidence(files[EVIDENCE], files.get(SIGNATURE), trust, verdict, found)
 
 
 def _parts(file: bytes) -> tuple[bytes, bytes, bytes]:
@@ -202,7 +209,7 @@ def _signature(data: bytes, der: bytes, trust: Trust | None, what: str, moment: 
         raise _Bad(f"The {what} was changed: it is not what was signed.")
     if not found.canonical:
         raise _Bad(f"The signature of the {what} was changed in a part that it does not cover itself.")
-    yield Line(True, f"The {what} is as it was signed, every byte of it.")
+    yield Line(True, f"The {what} is as it was signed.")
     yield from _whose(found, trust, what)
     return found
 
@@ -231,13 +238,16 @@ def _whose(found: Any, trust: Trust | None, what: str) -> Iterator[Line]:
 def _distrust(found: Any, trust: Trust, what: str, print_: str) -> str:
     """Why a certificate is not trusted."""
     mine = [each.public_bytes(Encoding.DER) for each in trust.certificates]
-    if found.certificate in mine:
+    if found.certificate in mine and not found.current:
         span = f"from {_time(found.since)} to {_time(found.until)}"
         return f"The certificate of {found.name} is the one trusted, and was not valid when it signed: it is {span}."
-    if found.name in {_common_name(each) for each in trust.certificates}:
+    namesake = next(
+        (der for each, der in zip(trust.certificates, mine, strict=True) if _name(each) == found.name), None
+    )
+    if namesake is not None:
         return (
             f"The {what} is signed by another certificate than the one trusted: it has the same name, {found.name}, "
-            f"and the fingerprint {print_}, where that of the trusted one is {fingerprint(mine[0])}."
+            f"and the fingerprint {print_}, where that of the trusted one is {fingerprint(namesake)}."
         )
     return (
         f"The {what} is signed by {found.name}, whose certificate (fingerprint {print_}) leads to none that is "
@@ -250,7 +260,7 @@ def fingerprint(certificate: bytes) -> str:
     return hashlib.sha256(certificate).hexdigest()
 
 
-def _common_name(certificate: x509.Certificate) -> str:
+def _name(certificate: x509.Certificate) -> str:
     found = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(found[0].value) if found else certificate.subject.rfc4514_string()
 
@@ -270,12 +280,17 @@ def _time(moment: datetime) -> str:
 
 
 def _evidence(
-    body: bytes, signature: bytes | None, trust: Trust | None, verdict: Verdict, moment: datetime | None
+    body: bytes, signature: bytes | None, trust: Trust | None, verdict: Verdict, of_pdf: Any = None
 ) -> Iterator[Line]:
+    """The evidence; `of_pdf` is what is true of the signature of the PDF that it was in."""
     if signature is None:
         raise _Bad(f"The evidence has no signature: the file that ends in {SIGNATURE[-4:]} is missing.")
-    keys, signatures, endorsement = _signature_file(signature)
-    yield from _signature(endorsed(keys), endorsement, trust, "list of keys", moment)
+    keys, chain, signatures, endorsement = _signature_file(signature)
+    moment = of_pdf.stamped if of_pdf and of_pdf.stamp_trusted else None
+    found = yield from _signature(endorsed(keys, chain), endorsement, trust, "list of keys", moment)
+    for what, each in (("list of keys", found), ("PDF", of_pdf)):
+        if each and sorted(map(fingerprint, each.chain)) != chain:
+            yield Line(False, f"The signature of the {what} carries other certificates than its signer gave it.")
     for name, (title, kind) in _KEYS.items():
         yield _signed_by(title, kind, base64.b64decode(keys[name]), base64.b64decode(signatures[name]), body, trust)
     try:
@@ -300,17 +315,39 @@ def _signed_by(title: str, kind: Any, key: bytes, signature: bytes, body: bytes,
     return Line(True, f"The {title} signature of the evidence fits.")
 
 
-def _signature_file(data: bytes) -> tuple[Mapping[str, str], Mapping[str, str], bytes]:
-    """The keys, signatures and endorsement in a signature file."""
+def _signature_file(data: bytes) -> tuple[Mapping[str, str], Sequence[str], Mapping[str, str], bytes]:
+    """The keys, the certificates beside the signer's, the signatures and the endorsement in a signature file."""
     try:
         told = json.loads(data) if len(data) <= _LARGEST_SIGNATURE else None
-        parts = {"keys": told["keys"], "signatures": told["signatures"]}
-        texts = [*(parts[part][name] for part in parts for name in _KEYS), told["endorsement"]]
+        keys, signatures = told["keys"], told["signatures"]
+        texts = [*(part[name] for part in (keys, signatures) for name in _KEYS), told["endorsement"]]
         raw = [base64.b64decode(each, validate=True) for each in texts]
-        whole = {"format": FORMAT, "endorsement": told["endorsement"], **parts}
-        again = [base64.b64encode(each).decode() for each in raw]
-        if any(each.keys() != _KEYS.keys() for each in parts.values()) or again != texts or as_json(whole) != data:
+        if not all(isinstance(each, str) for each in told["chain"]):
+            raise ValueError("no list of digests")
+        one = keys.keys() == signatures.keys() == _KEYS.keys() and told.keys() == _PARTS and told["format"] == FORMAT
+        if not one or [base64.b64encode(each).decode() for each in raw] != texts or as_json(told) != data:
             raise ValueError("not the one form")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, binascii.Error) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _Bad("The signature file of the evidence is damaged: it cannot be read.") from error
-    return parts["keys"], parts["signatures"], raw[-1]
+    return keys, told["chain"], signatures, raw[-1]
+
+
+# --- the print -------------------------------------------------------------------------------------------------------
+
+
+def printed_again(file: bytes, found: Bundle) -> Line:
+    """Whether a signed PDF says what its evidence says: the evidence printed anew is what it begins with."""
+    from reports.recompute import printed_so
+
+    if printed_so(found, file):
+        return Line(True, "Printed again from its evidence, the PDF is the same, byte for byte.")
+    printer, here = (_printer(each) for each in (found.manifest["environment"], environment()))
+    if printer == here:
+        return Line(False, "Printed again from its evidence, the PDF is another.")
+    return Line(
+        None, f"Whether the PDF says what its evidence says cannot be told: {printer} printed it, here is {here}."
+    )
+
+
+def _printer(told: Mapping[str, Any]) -> str:
+    return f"Assay {told['assay']} with typst {told['libraries'].get('typst')}"
