@@ -242,7 +242,7 @@ class _Again:
             if told.row_ids[0] in ids and explained.query.reference is not None:
                 index = ids.index(told.row_ids[0])
                 parts = [factor.positions for factor in candidates(explained, self._model.spec, index)]
-                yield replace(swap_query(explained.query, index, parts), target=told.target)
+                yield swap_query(explained.query, index, parts)
 
     def _is_brought(self, told: Query) -> bool:
         """Whether its rows are of none but the report's own cases, which somebody brought and the data do not hold."""

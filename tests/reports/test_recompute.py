@@ -1,0 +1,284 @@
+"""Everything a report rests on comes out again, and what does not is named."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from access.desk import Desk
+from access.log import Log
+from access.masks import masked
+from access.people import LOCAL
+from attacks.base import Attack
+from core.errors import UserFacingError
+from core.nouns import ModelSpec, Query, Reference, Subject, Target
+from core.results import Attacked, Attribution, Prediction
+from engine.engine import Engine, Question
+from engine.places import SAMPLES
+from engine.predict import Predict
+from engine.questions import ATTACK_SIZES, attacks_for, default_pair, explain_query, prediction_query, swap_query
+from engine.queue import Cancelled
+from engine.subjects import load_subject
+from explainers import explainer
+from explainers.base import Explainer
+from reports import bundle, decision
+from reports.bundle import Bundle
+from reports.gather import gather
+from reports.pdf import build
+from reports.reasons import candidates
+from reports.recompute import Difference, printed_so, recompute, subject_from
+from reports.report import Exhibit, Report, Stamp
+from storage.stores import close_stores, stores
+
+STAMP = Stamp(date(2026, 11, 26))
+FILES = {"mlp": "mlp.safetensors", "xgboost": "xgboost.json", "lightgbm": "lightgbm.txt", "cnn": "cnn.safetensors"}
+MARGIN = Target(1, "margin")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory) -> Iterator[Desk]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("first") / "home"))
+        engine, opened = Engine.open(), stores()
+        yield Desk(LOCAL, engine, opened, Log(opened.database, opened.vault))
+        engine.close()
+        close_stores()
+
+
+@pytest.fixture(scope="module")
+def bare(desk: Desk, tmp_path_factory) -> Iterator[Engine]:
+    """An engine that knows nothing, as a stranger has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("second") / "home"))
+        engine = Engine.open()
+        yield engine
+        engine.close()
+
+
+def quick_attack(spec: ModelSpec) -> Attack:
+    """The attack of the page with little patience."""
+    kind = attacks_for(spec)[0]
+    return kind(size=ATTACK_SIZES[spec.modality], **{"random_search": {"queries": 40}, "pgd": {"steps": 5}}[kind.name])
+
+
+def made(desk: Desk, name: str, model: str, reference: Reference | None = None) -> Report:
+    """The decision report on the subject's example."""
+    subject = load_subject(name)
+    spec = subject.model(model).spec
+    methods = tuple(kind() for kind in default_pair(spec))
+    attack = quick_attack(spec)
+    row, target = subject.position(subject.example), Target(1, methods[0].scales(spec)[0])
+    return decision.report(
+        gather(
+            desk, subject, subject.model(model), row, target, reference or subject.reference(), methods, attack,
+            ("decision", "attributions", "attack", "ledger"),
+        ),
+        STAMP,
+    )  # fmt: skip
+
+
+def given(found: Bundle, name: str, model: str) -> Subject:
+    """The subject as a stranger has it: two files."""
+    return subject_from(found, SAMPLES / name / FILES[model], SAMPLES / name / "data.parquet")
+
+
+def again(engine: Engine, report: Report) -> dict[str, Difference]:
+    found = bundle.read(bundle.pack(report))
+    model = report.model.name
+    return {each.name: each for each in recompute(engine, found, given(found, report.subject.name, model))}
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("tumours", "xgboost"), ("tumours", "mlp"), ("loans", "lightgbm"), ("digits", "cnn")]
+)
+def test_every_number_comes_out_again_from_two_files_and_the_bundle(desk, bare, name: str, model: str) -> None:
+    report = made(desk, name, model)
+    found = bundle.read(bundle.pack(report))
+    shares: list[float] = []
+    differences = recompute(bare, found, given(found, name, model), shares.append)
+    assert [each.name for each in differences] == [each.name for each in report.exhibits]
+    assert all(each.ok for each in differences), [each.sentence for each in differences]
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    exact = [each for each in differences if each.method == "tree_shap"]
+    assert all((each.largest, each.tolerance) == (0.0, 0.0) and each.numbers for each in exact)
+    assert bool(exact) == (model in ("xgboost", "lightgbm"))
+    assert printed_so(found, build(report))
+    assert not bare.store.has(report.exhibits[0].question)
+
+
+def short(report: Report) -> Report:
+    """The report without its attack, which takes its time."""
+    return replace(report, exhibits=report.exhibits[:4])
+
+
+def changed(report: Report, name: str, **fields: object) -> Report:
+    """A forger's report: one exhibit is another, and every digest fits."""
+    exhibits = tuple(
+        replace(each, result=replace(each.result, **fields)) if each.name == name else each for each in report.exhibits
+    )
+    return replace(report, exhibits=exhibits)
+
+
+def test_a_changed_number_is_seen(desk, bare) -> None:
+    report = short(made(desk, "tumours", "xgboost"))
+    values = report.exhibits[2].result.values.copy()
+    values[0, 3] += 1e-9
+    outputs = report.exhibits[1].result.outputs + 1e-4
+    forged = changed(changed(report, "explanation-1", values=values), "reference-scores", outputs=outputs)
+    found = again(bare, forged)
+    assert [name for name, each in found.items() if not each.ok] == ["reference-scores", "explanation-1"]
+    assert 0 < found["explanation-1"].largest < 1e-9
+    assert "beyond" in found["explanation-1"].sentence
+    looser = again(bare, changed(report, "explanation-1", tolerance=0.5))
+    assert [name for name, each in looser.items() if not each.ok] == ["explanation-1"]
+
+
+def test_a_changed_row_is_seen(desk, bare) -> None:
+    report = short(made(desk, "tumours", "xgboost"))
+    query = report.exhibits[2].result.query
+    rows = query.rows.copy()
+    rows[0, 0] += 1
+    found = again(bare, changed(report, "explanation-1", query=replace(query, rows=rows)))["explanation-1"]
+    assert found.problem == "its rows are neither those of the data nor made by an attack of this report."
+    other = replace(query, row_ids=("nobody",))
+    found = again(bare, changed(report, "explanation-1", query=other))["explanation-1"]
+    assert found.problem == "its rows are not in the data, and nothing in this report makes them."
+
+
+def test_a_planted_reference_is_seen_however_consistent_all_the_rest_is(desk, bare) -> None:
+    """Only benign tumours, under the name of the seed: every number follows, and the draw is another."""
+    subject = load_subject("tumours")
+    chosen = np.flatnonzero(subject.dataset.labels == 0)[:100]
+    ids = tuple(subject.dataset.row_ids[place] for place in chosen)
+    planted = Reference(subject.dataset.rows[chosen], ids, 7)
+    found = again(bare, short(made(desk, "tumours", "xgboost", planted)))
+    assert found["explanation-1"].problem == ("its reference is not the draw of 100 rows that the seed 7 gives.")
+    assert not found["explanation-1"].ok and found["explanation-1"].largest == 0
+    unseeded = again(bare, short(made(desk, "tumours", "xgboost", replace(planted, seed=None))))
+    assert "not drawn by a seed" in unseeded["explanation-1"].problem
+
+
+def test_a_reference_of_other_values_is_seen(desk, bare) -> None:
+    report = short(made(desk, "tumours", "xgboost"))
+    query = report.exhibits[2].result.query
+    reference = replace(query.reference, rows=query.reference.rows * 1.5)
+    found = again(bare, changed(report, "explanation-1", query=replace(query, reference=reference)))
+    assert found["explanation-1"].problem == "the rows of its reference are not those of the data."
+
+
+def test_a_method_that_is_gone_is_named(desk, bare) -> None:
+    report = short(made(desk, "tumours", "xgboost"))
+    method = replace(report.exhibits[2].result.method, version="0")
+    found = again(bare, changed(report, "explanation-1", method=method))["explanation-1"]
+    assert not found.ok and "cannot be asked for again" in found.sentence
+
+
+def test_other_files_are_refused_with_a_sentence_each(desk, tmp_path: Path) -> None:
+    found = bundle.read(bundle.pack(made(desk, "tumours", "xgboost")))
+    model, data = SAMPLES / "tumours" / "xgboost.json", SAMPLES / "tumours" / "data.parquet"
+    flipped = tmp_path / "model.json"
+    flipped.write_bytes(model.read_bytes().replace(b"1", b"2", 1))
+    with pytest.raises(UserFacingError, match="model.json is not the model of this report"):
+        subject_from(found, flipped, data)
+    with pytest.raises(UserFacingError, match="other.parquet is not the data of this report"):
+        subject_from(found, model, another_data(data, tmp_path / "other.parquet"))
+    with pytest.raises(UserFacingError, match="nowhere.json cannot be read"):
+        subject_from(found, tmp_path / "nowhere.json", data)
+    with pytest.raises(UserFacingError, match="This is not the model of the report"):
+        recompute(desk, found, load_subject("digits"))
+
+
+def another_data(data: Path, place: Path) -> Path:
+    """The data with one value changed."""
+    from pyarrow import parquet
+
+    table = parquet.read_table(data)
+    values = table.column(1).to_pylist()
+    parquet.write_table(table.set_column(1, table.schema.field(1), [[values[0] + 1, *values[1:]]]), place)
+    return place
+
+
+def test_the_same_data_written_otherwise_are_taken(desk, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    found = bundle.read(bundle.pack(made(desk, "tumours", "xgboost")))
+    place = tmp_path / "packed.parquet"
+    parquet.write_table(parquet.read_table(SAMPLES / "tumours" / "data.parquet"), place, compression="gzip")
+    subject = subject_from(found, SAMPLES / "tumours" / "xgboost.json", place)
+    assert subject.dataset.digest == found.manifest["data"]["digest"]
+
+
+# --- what is made from other answers, and what is withheld -----------------------------------------------------------
+
+
+def reasoned(desk: Desk, audience: str, subject: Subject) -> Report:
+    """A report whose reasons rest on a batch, a swap and another reference, with an attack beside it."""
+    model, method = subject.model("xgboost"), explainer("tree_shap")
+
+    def ask(method: object, query: Query) -> Attribution | Prediction | Attacked:
+        return desk.ask(Question(model, method, query))
+
+    explained = ask(method, explain_query(subject, model, [4, 5], MARGIN, subject.reference(30)))
+    parts = [each.positions for each in candidates(explained, model.spec, 0)]
+    attacked = ask(quick_attack(model.spec), prediction_query(subject, model, [4]))
+    after = replace(explained.query, rows=attacked.perturbed, row_ids=attacked.query.row_ids)
+    results = {
+        "swapped": ask(Predict(), swap_query(explained.query, 0, parts)),
+        "after": ask(method, after),
+        "explained": explained,
+        "resampled": ask(method, replace(explained.query, reference=subject.reference(30, 8))),
+        "attacked": attacked,
+    }
+    exhibits = tuple(Exhibit(name, result) for name, result in results.items())
+    return Report(audience, subject, model, explained.query.row_ids[:1], exhibits, {"title": "Reasons"}, "", STAMP)
+
+
+def test_swapped_and_attacked_rows_are_made_again(desk, bare) -> None:
+    found = again(bare, reasoned(desk, "full", load_subject("tumours")))
+    assert all(each.ok and not each.largest for each in found.values()), [each.sentence for each in found.values()]
+    assert found["swapped"].numbers > 30
+
+
+def test_a_letter_is_computed_again_though_others_are_withheld(desk, bare) -> None:
+    report = reasoned(desk, "letter", load_subject("tumours"))
+    found = again(bare, report)
+    assert all(each.ok for each in found.values()), [each.sentence for each in found.values()]
+    assert found["swapped"].numbers == 1
+    values = report.exhibits[2].result.values.copy()
+    values[1, 0] += 1  # of somebody whose numbers the letter has not
+    found = again(bare, changed(report, "explained", values=values))["explained"]
+    assert found.problem == "some of its numbers are withheld, and the digest of all of them is another."
+
+
+def test_a_masked_report_is_computed_again_where_the_subject_is(desk) -> None:
+    limited = masked(load_subject("tumours"), [load_subject("tumours").model().spec.features[0].name])
+    found = bundle.read(bundle.pack(reasoned(desk, "full", limited)))
+    assert not any(each.whole for each in found.exhibits)
+    differences = recompute(desk, found, load_subject("tumours"))
+    assert all(each.ok for each in differences), [each.sentence for each in differences]
+    with pytest.raises(UserFacingError, match="mean_radius"):
+        given(found, "tumours", "xgboost")
+
+
+def test_it_can_be_called_off(desk) -> None:
+    found = bundle.read(bundle.pack(made(desk, "tumours", "mlp")))
+    slow = replace(found, exhibits=tuple(each for each in found.exhibits if each.method["name"] == "permutation_shap"))
+    with pytest.raises(Cancelled):
+        recompute(_Waits(desk), slow, load_subject("tumours"), cancelled=lambda: True)
+
+
+class _Waits:
+    """Whoever is asked takes their time, so that there is something to call off."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def submit(self, question: Question, *, fresh: bool) -> object:
+        long = replace(question.method, pairs=4096) if isinstance(question.method, Explainer) else question.method
+        return self._desk.submit(replace(question, method=long), fresh=fresh)
+
+    def cancel(self, job: object) -> None:
+        self._desk.cancel(job)
