@@ -37,9 +37,9 @@ def ask_each(ask: Ask, store: EvidenceStore, questions: Sequence[Question]) -> l
     """
     fresh: dict[str, Result] = {}
     for batch in _batches([each for each in questions if apart(each) and not store.has(each.key)]):
-        for question, answer in zip(batch, _split(ask, batch), strict=True):
-            store.keep(question.key, answer)
-            fresh[question.key] = answer
+        answers = dict(zip([each.key for each in batch], _split(ask, batch), strict=True))
+        store.keep_all(answers)
+        fresh |= answers
     return [fresh[each.key] if each.key in fresh else ask(each) for each in questions]
 
 

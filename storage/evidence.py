@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,9 +86,16 @@ class EvidenceStore:
 
     def keep(self, key: str, result: Result) -> None:
         """Stores the answer to the question `key`, both at once or neither; what is under legal hold stays as it is."""
+        self.keep_all({key: result})
+
+    def keep_all(self, answers: Mapping[str, Result]) -> None:
+        """Stores answers by their questions' keys, all at once or none; what is under legal hold stays as it is."""
         end = None if self._lasting is None else time.time() + self._lasting
-        question = Item(_QUESTION, _question(key), result.digest.encode(), team=result.query.model, expires=end)
-        items = [Item(_RESULT, result.digest, codec.dump(result), expires=end), question]
+        items = []
+        for key, result in answers.items():
+            named = result.digest.encode()
+            items.append(Item(_RESULT, result.digest, codec.dump(result), expires=end))
+            items.append(Item(_QUESTION, _question(key), named, team=result.query.model, expires=end))
         try:
             self._vault.put_all(items)
         except Held:
