@@ -72,7 +72,7 @@ def report(letter: Letter, stamp: Stamp, command: str = "") -> Report:
     subject, model, row_id = letter.subject, letter.model, letter.row_id
     found, who = reasons(subject, model, letter.grounds), words.row_name(subject, row_id)
     printed = {
-        "title": _title(letter),
+        "title": title(subject, model, row_id, letter.outputs),
         "subject": subject.title,
         "to": f"To the person concerned, {who}",
         "running": f"{subject.title}, {who}",
@@ -92,12 +92,11 @@ def _section(heading: str, said: str, *others: Block) -> dict[str, Any]:
     return {"heading": heading, "blocks": [blocks.text(said), *others]}
 
 
-def _title(letter: Letter) -> str:
-    """What was decided, without its figures; a predicted number is what was decided."""
-    subject, model, row_id = letter.subject, letter.model, letter.row_id
+def title(subject: Subject, model: ModelFile, row_id: str, outputs: np.ndarray) -> str:
+    """What was decided by `outputs` (1, columns), without its figures; a predicted number is what was decided."""
     if not model.spec.classes:
-        return words.decision_headline(subject, model, row_id, letter.outputs)
-    decided = int(decide(letter.outputs, model.spec, subject.cutoff)[0])
+        return words.decision_headline(subject, model, row_id, outputs)
+    decided = int(decide(outputs, model.spec, subject.cutoff)[0])
     return f"{words.capital(words.row_name(subject, row_id))} {subject.verdict(decided, model.spec)}."
 
 
