@@ -15,7 +15,8 @@ from core.results import Attribution, Result
 from core.scores import probabilities
 from reports import figures, words
 from reports.glossary import terms_in
-from reports.numbers import MINUS, counted, number, score_and_cutoff
+from reports.numbers import MINUS, counted, number, score_and_cutoff, signed
+from reports.reasons import Reason, Reasons
 
 Block = dict[str, Any]
 Titled = Sequence[tuple[str, Attribution]]
@@ -206,6 +207,22 @@ def bars(titled: Titled, spec: ModelSpec, alt: str, index: int = 0, most: int = 
     one_row = all(np.array_equal(rows[0], each, equal_nan=True) for each in rows[1:])
     shape = figures.bar_rows(titled, spec, most, one_row, index)
     return {"kind": "bars", "alt": alt, "axis": f"effect in {unit}", **shape}
+
+
+def reasons(found: Reasons, marks: str = "") -> list[Block]:
+    """The reasons for a decision with the tests that they stood, those withheld, or the sentence why there are none."""
+    shown: list[Block] = []
+    if found.found:
+        rows = [[each.label, signed(each.effect), signed(each.change), _held(each)] for each in found.found]
+        head = [f"Reasons{f' [{marks}]' if marks else ''}", "effect", "score less swapped", "held in"]
+        shown.append(table(head, rows, folded=False))
+    if found.withheld:
+        shown.append(listed([each.sentence for each in found.withheld]))
+    return [*shown, *([text(found.abstained)] if found.abstained else [])]
+
+
+def _held(reason: Reason) -> str:
+    return f"{reason.held} of {reason.resamples}" if reason.resamples else "no others"
 
 
 def column_title(attribution: Attribution) -> str:

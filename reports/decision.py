@@ -45,6 +45,10 @@ def exhibits(case: CaseFile) -> Iterator[Exhibit]:
     yield Exhibit("reference-scores", case.population)
     for place, each in enumerate(case.attributions, 1):
         yield Exhibit(f"explanation-{place}", each)
+    if case.grounds is not None:
+        yield Exhibit("swapped", case.grounds.swapped)
+        for place, each in enumerate(case.grounds.resampled, 1):
+            yield Exhibit(f"resample-{place}", each)
     if case.comparison is None:
         return
     yield Exhibit("attack", case.comparison.attacked)
@@ -64,7 +68,7 @@ def _cover(case: CaseFile) -> dict[str, Any]:
     compared = words.reference_phrase(case.subject, spec, query) if query.reference else "nothing"
     return {
         "subject": case.subject.title,
-        "statement": words.statement(case.subject, case.model, case.outputs.outputs, first, second),
+        "statement": _statement(case, first, second),
         "figures": _key_figures(case),
         "facts": [
             ["Model", case.model.title],
@@ -72,6 +76,14 @@ def _cover(case: CaseFile) -> dict[str, Any]:
             ["Compared with", compared],
         ],
     }
+
+
+def _statement(case: CaseFile, first: Attribution, second: Attribution | None) -> list[str]:
+    """What was decided, why, how sure and what it is not; the reasons with their tests, where these were asked for."""
+    decided, drivers, *rest = words.statement(case.subject, case.model, case.outputs.outputs, first, second)
+    if case.reasons is not None:
+        drivers = words.reasons_paragraph(case.subject, case.model, first.query, case.reasons)
+    return [decided, *case.warnings, drivers, *rest]
 
 
 def _key_figures(case: CaseFile) -> list[list[str]]:
@@ -118,7 +130,7 @@ def _attributions(case: CaseFile) -> dict[str, Any]:
     subject, model, spec = case.subject, case.model, case.model.spec
     first = case.attributions[0]
     titled = [(blocks.column_title(each), each) for each in case.attributions]
-    shown: list[Block] = []
+    shown = [blocks.warning(said) for said in case.warnings]
     if spec.modality == "image":
         pixels = figures.picture(first.query.rows[0], spec)
         shown.append(
@@ -130,6 +142,8 @@ def _attributions(case: CaseFile) -> dict[str, Any]:
     shown.append(blocks.bars(titled, spec, alt))
     shown += [blocks.proof(each, spec) for each in case.attributions]
     shown.append(blocks.text(words.scale_sentence(spec, first.query.target.scale)))
+    if case.reasons is not None:
+        shown += blocks.reasons(case.reasons)
     for other in case.attributions[1:]:
         agreed = words.agreement_of(first, other)
         titles = (words.method_title(each.method) for each in (first, other))

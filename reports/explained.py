@@ -10,7 +10,7 @@ from reports import blocks, figures, words
 from reports.blocks import Block
 from reports.dossier import Chosen, rule
 from reports.factors import drivers
-from reports.numbers import counted, listed, number, percent, signed, tiny
+from reports.numbers import counted, listed, number, percent, tiny
 from reports.reasons import HELD, MOST, RESAMPLES
 from reports.whole import Whole
 
@@ -154,7 +154,7 @@ def _case(whole: Whole, place: int, chosen: Chosen) -> list[Block]:
         beside = [whole.dossier.population]
         shown.append(blocks.strip(subject, model, row_id, outputs, whole.dossier.population.outputs))
     shown.append(whole.source(_labelled(whole, chosen), whole.dossier.judged, *beside))
-    shown += _reasons_told(whole, place)
+    shown += blocks.reasons(whole.reasons[place], whole.mark(grounds.swapped, *grounds.resampled))
     first = (blocks.column_title(grounds.explained), grounds.explained)
     alt = words.attribution_alt(subject, model, grounds.explained, grounds.index)
     if spec.modality == "text":
@@ -177,28 +177,6 @@ def _labelled(whole: Whole, chosen: Chosen) -> str:
         known = not np.isnan(label)
         return f"its {spec.outcome.title} in the data is {words.outcome(spec, label) if known else 'not known'}"
     return "the data do not say what is right" if label < 0 else f"the data label it {spec.classes[label]}"
-
-
-def _reasons_told(whole: Whole, place: int) -> list[Block]:
-    """The reasons for a case, or the sentence why there are none."""
-    found, grounds = whole.reasons[place], whole.dossier.grounds[place]
-    used = [each for each in (grounds.swapped, *grounds.resampled) if each is not None]
-    shown: list[Block] = []
-    if found.found:
-        rows = [
-            [
-                each.label,
-                signed(each.effect),
-                signed(each.change),
-                f"{each.held} of {each.resamples}" if each.resamples else "no others",
-            ]
-            for each in found.found
-        ]
-        head = [f"Reasons [{whole.mark(*used)}]", "effect", "change when swapped", "held in"]
-        shown.append(blocks.table(head, rows, "", folded=False))
-    if found.abstained:
-        shown.append(blocks.missing("reasons", found.abstained, "a person has to look at this case."))
-    return [*shown, *([blocks.listed([each.sentence for each in found.withheld])] if found.withheld else [])]
 
 
 def reasons(whole: Whole) -> Section:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from core.likeness import LEVEL, drift
 from core.nouns import Feature
 from core.results import Attribution
 from reports import blocks, explained, measured, words
@@ -176,22 +177,12 @@ def _data(whole: Whole) -> Section:
     subject, spec, data = whole.subject, whole.spec, whole.subject.dataset
     rows = [("Rows", f"{len(data):,}, from {data.row_ids[0]} to {data.row_ids[-1]}")]
     if data.split_known:
-        rows.append(("Held out of training", f"{int(data.held_out.sum()):,}"))
-    else:
-        rows.append(("Held out of training", "not known, so that performance may flatter the model"))
-    rows += _labels(whole)
-    reference = whole.dossier.population.query
-    rows.append(
-        (
-            "Reference",
-            f"{counted(len(reference), 'row')}, seed {subject.reference_seed} [{whole.mark(whole.dossier.population)}]",
-        )
-    )
+        rows.append(("Reference", f"{_reference(whole)} [{whole.mark(whole.dossier.population)}]"))
     rows.append(("Data digest", data.digest))
     heading = f"{counted(len(data), subject.row_noun)}, {int(data.held_out.sum()):,} of them held out of training."
     if not data.split_known:
         heading = f"{counted(len(data), subject.row_noun)}; which of them training saw is not known."
-    shown = [blocks.pairs("The data", rows)]
+    shown = [blocks.pairs("The data", rows), *_drift(whole)]
     if spec.modality == "table":
         shown.append(_features(whole))
     elif spec.modality == "image":
@@ -200,6 +191,29 @@ def _data(whole: Whole) -> Section:
         said = f"Pictures of {height} by {width} pixels in {counted(channels, 'channel')}, each"
         shown.append(blocks.text(f"{said} from {first.lower:g} to {first.upper:g}. {blocks.grey_note(spec)}"))
     return blocks.section("What data was it examined on?", heading, shown, 55)
+
+
+def _reference(whole: Whole) -> str:
+    """The rows that cases are compared with, and how they were drawn."""
+    if whole.reference is None:
+        return f"each {whole.subject.row_noun} itself, every word hidden"
+    seed = whole.reference.seed
+    return counted(len(whole.reference), "row") + ("" if seed is None else f", drawn with seed {seed}")
+
+
+def _drift(whole: Whole) -> list[Block]:
+    """Whether the reference is like the data it stands for."""
+    if whole.reference is None:
+        return []
+    found = drift(whole.subject.dataset, whole.spec, whole.reference)
+    said = words.drift_sentence(whole.subject, whole.model, found)
+    if said:
+        return [blocks.warning(said)]
+    return [
+        blocks.text(
+            f"In nothing does the reference differ from the data by more than {percent(LEVEL)} of honest draws do."
+        )
+    ]
 
 
 def _labels(whole: Whole) -> list[tuple[str, str]]:
@@ -310,6 +324,14 @@ def _oversight(whole: Whole) -> Section:
                 share(float(close.mean())),
             ]
         )
+    strange = whole.unlike
+    rows.append(
+        [
+            "Unlike the data, so that no reasons are named",
+            f"{int(strange.sum()):,} of {len(strange):,}",
+            share(float(strange.mean())),
+        ]
+    )
     _, _, without = whole.swaps
     if whole.reasons:
         rows.append(

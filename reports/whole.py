@@ -7,6 +7,8 @@ import numpy as np
 
 from core import measures
 from core.digest import short
+from core.likeness import unlike
+from core.nouns import Reference
 from core.results import Agreement, Attacked, Attribution, Result
 from core.scores import decide, probabilities
 from reports import words
@@ -101,6 +103,20 @@ class Whole:
         """ "2,000 held-out applications"."""
         held = "held-out " if self.subject.dataset.split_known else ""
         return counted(len(self.outputs), f"{held}{self.subject.row_noun}")
+
+    # --- the data -----------------------------------------------------------------------------------------------------
+
+    @property
+    def reference(self) -> Reference | None:
+        """What cases are compared with; None of texts, each of which is compared with itself."""
+        grounds = self.dossier.grounds
+        return grounds[0].explained.query.reference if grounds and self.spec.vocabulary is None else None
+
+    @cached_property
+    def unlike(self) -> np.ndarray:
+        """Which judged rows are unlike the data (n,)."""
+        query = self.dossier.judged.query
+        return unlike(self.subject.dataset, self.spec, query.rows, query.row_ids).unlike
 
     # --- explanations -----------------------------------------------------------------------------------------------
 
