@@ -2,13 +2,15 @@
 
 import argparse
 import re
+from datetime import date
 from pathlib import Path
 from typing import NoReturn
 
-from command import keys, log, verify
+from command import diff, files, keys, log, verify
 from command.formats import FORMATS
 from core.errors import UserFacingError
 from reports.case import SECTIONS
+from reports.report import AUDIENCES
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,10 +66,10 @@ def parser() -> argparse.ArgumentParser:
     _flags_of_run(command)
     _out(command, tuple(FORMATS))
 
-    command = _command(commands, "report", "Writes the report on one decision as a PDF.")
+    command = _command(commands, "report", "Writes a report as a PDF, and its evidence beside it as NAME.assay.")
     _flags_of_subject(command)
-    command.add_argument("--row", required=True, metavar="ID", help="the row's id, as the page shows it")
-    _flags_of_explanation(command, "this row")
+    _flags_of_report(command)
+    _flags_of_explanation(command, "the row")
     command.add_argument(
         "--attack", metavar="A", help="an attack, by its name in the list (the strongest that applies)"
     )
@@ -78,8 +80,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="S,S",
         help=f"what goes in, of {','.join(SECTIONS)} (all that there are for the model; without attack none is run)",
     )
-    _out(command, (".pdf",), required=True)
-    for module in (verify, log, keys):
+    command.add_argument("--out", required=True, metavar="FILE", help="FILE.pdf; for --rows a folder")
+
+    for module in (diff, verify, log, keys):
         module.add_to(commands)
     return door
 
@@ -117,6 +120,26 @@ def _flags_of_explanation(command: argparse.ArgumentParser, row: str) -> None:
     )
 
 
+def _flags_of_report(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--audience",
+        choices=AUDIENCES,
+        default="decision",
+        help=f"{'; '.join(f'{name}: {about[0].lower()}{about[1:]}' for name, about in AUDIENCES.items())} (decision)",
+    )
+    command.add_argument("--row", metavar="ID", help="the row's id, as the page shows it: for a decision or a letter")
+    command.add_argument(
+        "--rows",
+        metavar="FILE|ROWS",
+        help="a letter for each: a file with the model's columns, row ids separated by commas, or a slice as in 0:100",
+    )
+    command.add_argument("--final", action="store_true", help="signs it (a draft, with a watermark and no signature)")
+    command.add_argument("--author", default="", metavar="NAME", help="who answers for it (not named)")
+    command.add_argument("--reviewer", default="", metavar="NAME", help="who has looked it over (not named)")
+    command.add_argument("--use", default="", metavar="TEXT", help="what the model is used for (not stated)")
+    command.add_argument("--as-of", type=_day, default=None, metavar="DATE", help="its date, as in 2026-11-23 (today)")
+
+
 def _flags_of_size(command: argparse.ArgumentParser, required: bool) -> None:
     usual = "" if required else " (what the page starts with)"
     command.add_argument("--norm", default="linf", metavar="NORM", help="linf or l2 (linf)")
@@ -139,26 +162,22 @@ def _flags_of_run(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _out(command: argparse.ArgumentParser, endings: tuple[str, ...], required: bool = False) -> None:
-    def place(text: str) -> Path:
-        """A file that can be written, or a refusal before anything is computed."""
-        out = Path(text)
-        if out.suffix not in endings:
-            raise UserFacingError(
-                f"{text} cannot be written",
-                f"Its name ends in {out.suffix or 'nothing known'}",
-                f"Choose a name that ends in {' or '.join(endings)}",
-            )
-        if not out.parent.is_dir() or out.is_dir():
-            raise UserFacingError(
-                f"{text} cannot be written",
-                "It is a folder" if out.is_dir() else f"There is no folder {out.parent}",
-                "Name a file in a folder that exists",
-            )
-        return out
+def _out(
+    command: argparse.ArgumentParser, endings: tuple[str, ...], usual: str = "standard output, as JSON, if left out"
+) -> None:
+    command.add_argument(
+        "--out",
+        type=lambda text: files.place(text, endings),
+        metavar="FILE",
+        help=f"FILE{'|'.join(endings)}; {usual}",
+    )
 
-    usual = "" if required else "; standard output, as JSON, if left out"
-    command.add_argument("--out", type=place, required=required, metavar="FILE", help=f"FILE{'|'.join(endings)}{usual}")
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date as in 2026-11-23") from None
 
 
 def _whole(text: str) -> int:

@@ -19,9 +19,12 @@ from pyarrow import parquet
 
 import assay
 from attacks import ATTACKS
+from command import asking
 from core.nouns import Subject
 from engine.subjects import SAMPLES, load_subject, subject_names
 from explainers import EXPLAINERS
+from reports import bundle
+from reports.verifying import verify
 
 ROOT = Path(__file__).parents[1]
 EXPLAINED = {
@@ -257,6 +260,48 @@ def test_a_report_is_a_pdf_and_the_same_bytes_again(door: Run, tmp_path: Path) -
     assert first == (tmp_path / "second.pdf").read_bytes()
 
 
+def test_a_report_has_its_evidence_beside_it_and_the_command_that_asks_again(door: Run, tmp_path: Path) -> None:
+    asked = "report tumours --row 17 --reference 4 --sections decision --author A --as-of 2026-01-02 --out"
+    good(door(f"{asked} a.pdf"))
+    told = bundle.read((tmp_path / "a.assay").read_bytes()).manifest
+    assert told["command"] == (
+        "python assay.py report tumours --row 17 --reference 4 --sections decision --author A --as-of 2026-01-02 "
+        "--out a.pdf"
+    )
+    assert told["stamp"]["as_of"] == "2026-01-02" and told["stamp"]["author"] == "A" and not told["stamp"]["final"]
+    good(door(f"{asked} b.pdf"))
+    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+    assert not list(tmp_path.glob("*.sig"))
+
+
+def test_a_final_report_is_signed(door: Run, tmp_path: Path) -> None:
+    good(door("report tumours --audience letter --row 17 --reference 4 --final --out a.pdf"))
+    verdict = verify((tmp_path / "a.assay").read_bytes(), None, (tmp_path / "a.assay.sig").read_bytes())
+    assert not [line.sentence for line in verdict.lines if line.good is False and "trust" not in line.sentence]
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize("audience", ["full", "summary"])
+def test_a_whole_model_is_reported(door: Run, tmp_path: Path, audience: str) -> None:
+    good(door(f"report tumours --audience {audience} --reference 4 --out {audience}.pdf"))
+    assert bundle.read((tmp_path / f"{audience}.assay").read_bytes()).audience == audience
+
+
+def test_two_reports_are_told_apart(door: Run, tmp_path: Path) -> None:
+    asked = "report tumours --row 17 --sections decision,attributions --out"
+    good(door(f"{asked} a.pdf --reference 4"))
+    good(door(f"{asked} b.pdf --reference 4 --model mlp"))
+    done = door("diff a.assay b.assay")
+    good(done)
+    assert "model: The model is another: digest" in done.stdout
+    good(door("diff a.assay b.assay --out diff.json"))
+    told = json.loads((tmp_path / "diff.json").read_text())
+    assert {each["topic"] for each in told["changes"]} >= {"model", "effects"}
+    same = door("diff a.assay a.assay")
+    good(same)
+    assert same.stdout == "Nothing differs.\n"
+
+
 def test_a_report_without_its_attack_runs_none(door: Run, tmp_path: Path) -> None:
     good(door("report digits --row 5 --reference 2 --sections decision,ledger --out short.pdf"))
     assert (tmp_path / "short.pdf").read_bytes().startswith(b"%PDF-")
@@ -302,6 +347,16 @@ REFUSED = {
     "report's section": (f"{REPORT} --sections decision,annex", "'annex' is none of"),
     "report's ending": (REPORT.replace(".pdf", ".json"), "Choose a name that ends in .pdf"),
     "report without a file": (REPORT.replace(" --out a.pdf", ""), "The following arguments are required: --out"),
+    "report without a row": (REPORT.replace(" --row 17", ""), "A decision is about a row, and none is named"),
+    "whole report about a row": (f"{REPORT} --audience full", "--row names the one row"),
+    "one row and many": (f"{REPORT} --audience letter --rows 1,2", "--row names the one row"),
+    "many decisions": (REPORT.replace("--row 17", "--rows 1,2"), "--rows asks for letters"),
+    "letter's sections": (f"{REPORT} --audience letter --sections decision", "--sections is for the report on one"),
+    "report's audience": (f"{REPORT} --audience press", "invalid choice: 'press'"),
+    "report's date": (f"{REPORT} --as-of today", "'today' is not a date as in 2026-11-23"),
+    "letters' folder": ("report tumours --audience letter --rows 1,2 --out b/c", "There is no folder b"),
+    "letters' file": ("report tumours --audience letter --rows a.csv --out b", "a.csv cannot be read"),
+    "diff's file": ("diff a.pdf b.pdf", "a.pdf cannot be read"),
     "no command": ("", "The following arguments are required: COMMAND"),
     "command": ("inspect", "invalid choice: 'inspect'"),
     "flag": (f"{EXPLAIN} --fast", "Unrecognized arguments: --fast"),
@@ -475,6 +530,6 @@ def test_the_contract_is_written_down() -> None:
 
 def test_ids_are_what_the_page_shows(here: Path) -> None:
     loans: Subject = load_subject("loans")
-    assert assay._positions(loans, "1001, 1003") == [0, 2]
-    assert assay._positions(loans, "0:2") == [0, 1]
-    assert assay._positions(loans, "19998:") == assay._positions(loans, "-2:") == [19998, 19999]
+    assert asking.positions(loans, "1001, 1003") == [0, 2]
+    assert asking.positions(loans, "0:2") == [0, 1]
+    assert asking.positions(loans, "19998:") == asking.positions(loans, "-2:") == [19998, 19999]

@@ -1,0 +1,70 @@
+"""`assay.py report --rows`: a letter for each of many rows, to be gone on with where it was stopped."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from access.desk import Desk
+from access.exchange import bring_rows
+from command import asking, files
+from command.bar import bar
+from core.nouns import ModelFile, Subject
+from reports.batch import Mailing, file_name, write
+from reports.numbers import counted
+from reports.report import Stamp
+
+_FILE = re.compile(r".*\.(csv|parquet|pq|arrow|feather)(\.gz)?", re.IGNORECASE)
+
+
+def run(
+    args: argparse.Namespace, desk: Desk, subject: Subject, model: ModelFile, stamp: Stamp, words: Sequence[str]
+) -> str:
+    """Writes the letters into `args.out`; a sentence that says how many. `words` ask for them again.
+
+    Stopped by Ctrl-C it raises KeyboardInterrupt with a sentence that says how many are done.
+    """
+    rows, row_ids, from_file = _rows(args, desk, subject, model)
+    one = asking.without(words, ("--rows",))
+
+    def again(row_id: str) -> str:
+        if from_file:
+            return asking.line(words, args.out.name)
+        return asking.line([*one, "--row", row_id], f"{file_name(row_id)}.pdf")
+
+    reference = asking.reference(subject, model.spec, args.reference, args.reference_seed)
+    target = None if args.target is None else model.spec.class_index(args.target)
+    mailing = Mailing(subject, model, rows, row_ids, reference, replace(stamp, final=args.final), again, target)
+    files.make(args.out)
+    done = 0
+    with bar("Letters") as progress:
+
+        def told(count: int) -> None:
+            nonlocal done
+            done = count
+            if progress is not None:
+                progress(count / len(mailing))
+
+        try:
+            kept = write(desk, mailing, args.out, told)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"Stopped. You called it off after {done:,} of {counted(len(mailing), 'letter')}. Run the same command "
+                "again to go on."
+            ) from None
+    before = f", and {kept:,} {'was' if kept == 1 else 'were'} there already" if kept else ""
+    return f"{counted(done - kept, 'letter')} {'was' if done - kept == 1 else 'were'} written{before}."
+
+
+def _rows(
+    args: argparse.Namespace, desk: Desk, subject: Subject, model: ModelFile
+) -> tuple[np.ndarray, tuple[str, ...], bool]:
+    """The rows that the letters are about, their ids, and whether they come from a file."""
+    if _FILE.fullmatch(args.rows) or Path(args.rows).is_file():
+        return *bring_rows(desk, args.subject, model.spec, files.read(Path(args.rows))), True
+    places = asking.positions(subject, args.rows)
+    data = subject.dataset
+    return data.rows[places], tuple(data.row_ids[place] for place in places), False
