@@ -48,11 +48,12 @@ browser:
 	@sh tools/need.sh "command -v chromium" chromium
 	@sh tools/need.sh "command -v pdftoppm" poppler-utils
 
-# Tests of the hosted product start their own PostgreSQL, nginx, Caddy and OpenID provider.
+# Tests of the hosted product start their own PostgreSQL, nginx, Caddy, OpenID provider and token for keys.
 hosted: browser
 	@sh tools/need.sh "ls /usr/lib/postgresql/*/bin/initdb" postgresql
 	@sh tools/need.sh "command -v nginx || ls /usr/sbin/nginx" nginx
 	@sh tools/need.sh "command -v caddy" caddy
+	@sh tools/need.sh "command -v softhsm2-util" softhsm2
 	@sh tools/need.sh "command -v npm" npm
 	npm ci --silent --no-audit --no-fund --prefix tests/providers
 

@@ -6,7 +6,7 @@ Nothing here fetches anything but a time stamp, and that only while signing.
 import asyncio
 import io
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -64,7 +64,12 @@ def from_pkcs11(module: Path, token: str, key: str, pin: str) -> Iterator[Signer
     from pyhanko.sign.pkcs11 import PKCS11SigningContext
 
     config = PKCS11SignatureConfig(
-        str(module), cert_label=key, key_label=key, token_criteria=TokenCriteria(token), user_pin=pin
+        str(module),
+        cert_label=key,
+        key_label=key,
+        token_criteria=TokenCriteria(token),
+        user_pin=pin,
+        raw_mechanism=True,  # some tokens do not hash; all of them sign a hash
     )
     with PKCS11SigningContext(config) as signer:
         signer.embed_roots = False
@@ -118,7 +123,11 @@ def sign(pdf: bytes, files: Sequence[Carried], signer: Signer, timestamp: str = 
 
 def chain(signer: Signer) -> list[bytes]:
     """The certificates (DER) that the signatures of a signer carry beside its own."""
-    return [each.dump() for each in signer.cert_registry if each.self_signed == "no" and each != signer.signing_cert]
+    return [
+        each.dump()
+        for each in signer.cert_registry
+        if each.self_signed == "no" and each.dump() != signer.signing_cert.dump()
+    ]
 
 
 def endorse(text: bytes, signer: Signer) -> bytes:
@@ -156,18 +165,15 @@ class Checked:
     stamp_trusted: bool = False
 
 
-def check(
-    data: bytes, der: bytes, anchors: Callable[[bytes], Sequence[bytes]], moment: datetime | None = None
-) -> Checked:
+def check(data: bytes, der: bytes, trust: Sequence[bytes], moment: datetime | None = None) -> Checked:
     """Checks a detached CMS signature of `data`, whose certificate must be valid at `moment`.
 
-    `anchors` gives the certificates that this one (all DER) may lead to. Without a moment it is the time of a trusted
-    time stamp, else now. Raises Malformed.
+    `trust` are certificates (DER): the signer's own, or authorities that it leads to. Without a moment it is the time
+    of a trusted time stamp, else now. Raises Malformed.
     """
     try:
         signed = _signed_data(der)
         certificate = extract_certificate_info(signed).signer_cert
-        trust = anchors(certificate.dump())
         status = _validated(data, signed, trust, moment)
         stamp = status.timestamp_validity
         stamped = stamp is not None and stamp.valid and stamp.intact and stamp.trusted
@@ -211,9 +217,12 @@ def _signed_data(der: bytes) -> cms.SignedData:
 def _validated(
     data: bytes, signed: cms.SignedData, trust: Sequence[bytes], moment: datetime | None
 ) -> StandardCMSSignatureStatus:
+    """A time stamp's certificate may be any that is trusted: it must be one for time stamps."""
     roots = [x509.Certificate.load(each) for each in trust]
-    context = ValidationContext(trust_roots=roots, moment=moment, allow_fetching=False)
-    return asyncio.run(async_validate_detached_cms(data, signed, context, key_usage_settings=_USAGE))
+    signer = extract_certificate_info(signed).signer_cert.dump()
+    anchors = [each for each in roots if each.ca or each.dump() == signer]
+    contexts = (ValidationContext(trust_roots=each, moment=moment, allow_fetching=False) for each in (anchors, roots))
+    return asyncio.run(async_validate_detached_cms(data, signed, *contexts, key_usage_settings=_USAGE))
 
 
 def _canonical(signed: cms.SignedData, certificate: x509.Certificate) -> bytes:

@@ -155,7 +155,7 @@ def _certificate(vault: Vault, chosen: Signing) -> Iterator[Any]:
         except pades.FAILURES as error:
             raise UserFacingError(
                 "Nothing can be signed",
-                f"The certificate in {chosen.pkcs11 or chosen.pkcs12 or 'the vault'} cannot be used: {error}",
+                f"The certificate in {chosen.pkcs11 or chosen.pkcs12 or 'the vault'} cannot be used: {_said(error)}",
                 "See that the settings for signing name the right file or token, and its password",
             ) from error
         yield found
@@ -176,10 +176,15 @@ def _useless(why: str) -> UserFacingError:
     )
 
 
+def _said(error: Exception) -> str:
+    """What a library says; its kind where it says nothing."""
+    return str(error) or type(error).__name__
+
+
 def _failed(error: Exception) -> UserFacingError:
     return UserFacingError(
         "The report was not signed",
-        f"The token or the time-stamping service failed ({error})",
+        f"The token or the time-stamping service failed: {_said(error)}",
         "See that both can be reached, then sign again",
     )
 

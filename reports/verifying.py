@@ -92,10 +92,10 @@ class Trust:
             )
         return cls(tuple(certificates), raw)
 
-    def anchors(self, signer: bytes) -> list[bytes]:
-        """Those that the certificate `signer` (DER) may lead to: itself where it is trusted, and authorities."""
-        ders = {each: each.public_bytes(Encoding.DER) for each in self.certificates}
-        return [der for each, der in ders.items() if der == signer or _is_authority(each)]
+    @property
+    def ders(self) -> list[bytes]:
+        """The certificates as DER."""
+        return [each.public_bytes(Encoding.DER) for each in self.certificates]
 
 
 def verify(file: bytes, trust: Trust | None = None, beside: bytes | None = None) -> Verdict:
@@ -200,7 +200,7 @@ def _signature(data: bytes, der: bytes, trust: Trust | None, what: str, moment: 
     from reports import pades
 
     try:
-        found = pades.check(data, der, (trust or Trust()).anchors, moment)
+        found = pades.check(data, der, (trust or Trust()).ders, moment)
     except pades.Malformed as error:
         raise _Bad(f"The signature of the {what} is damaged: it cannot be read.") from error
     if not found.valid:
@@ -237,7 +237,7 @@ def _whose(found: Any, trust: Trust | None, what: str) -> Iterator[Line]:
 
 def _distrust(found: Any, trust: Trust, what: str, print_: str) -> str:
     """Why a certificate is not trusted."""
-    mine = [each.public_bytes(Encoding.DER) for each in trust.certificates]
+    mine = trust.ders
     if found.certificate in mine and not found.current:
         span = f"from {_time(found.since)} to {_time(found.until)}"
         return f"The certificate of {found.name} is the one trusted, and was not valid when it signed: it is {span}."
@@ -263,13 +263,6 @@ def fingerprint(certificate: bytes) -> str:
 def _name(certificate: x509.Certificate) -> str:
     found = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(found[0].value) if found else certificate.subject.rfc4514_string()
-
-
-def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
-        return False
 
 
 def _time(moment: datetime) -> str:

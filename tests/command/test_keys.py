@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from command import keys
 from core.errors import UserFacingError
+from reports.verifying import Trust, fingerprint
 from storage.stores import Stores
 from storage.tables import VAULT_OBJECTS
 
@@ -63,3 +64,15 @@ def test_a_sweep_says_how_many(stores: Stores, capsys: pytest.CaptureFixture[str
 def test_a_command_must_be_named() -> None:
     with pytest.raises(SystemExit):
         run()
+
+
+def test_the_certificate_is_handed_out(stores: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same one each time, with the fingerprint that people compare, and without a secret."""
+    for name in ("first.pem", "second.pem"):
+        run("certificate", "--out", str(tmp_path / name))
+    said, body = capsys.readouterr().out.splitlines(), (tmp_path / "first.pem").read_bytes()
+    assert said[0] == said[1] == f"SHA-256 fingerprint: {fingerprint(Trust.read(body).ders[0])}"
+    assert body == (tmp_path / "second.pem").read_bytes()
+    assert len(Trust.read(body).keys) == 2 and b"PRIVATE" not in body
+    with pytest.raises(UserFacingError, match="could not be written"):
+        run("certificate", "--out", str(tmp_path / "nowhere" / "signer.pem"))
