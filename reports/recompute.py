@@ -93,9 +93,15 @@ def subject_from(bundle: Bundle, model: Path, data: Path) -> Subject:
     told, bodies = bundle.manifest, {"model": _body(model), "data": _body(data)}
     if sha256(bodies["model"]) != told["model"]["sha256"]:
         raise _another("model", model, told["model"]["sha256"], bodies["model"])
-    subject = _read(bundle, bodies)
+    another = _another("data", data, told["data"]["sha256"], bodies["data"])
+    try:
+        subject = _read(bundle, bodies)
+    except UserFacingError as error:
+        if sha256(bodies["data"]) == told["data"]["sha256"]:
+            raise
+        raise another from error
     if subject.dataset.digest != told["data"]["digest"]:
-        raise _another("data", data, told["data"]["sha256"], bodies["data"])
+        raise another
     found = subject.model(told["model"]["name"])
     if found.spec.digest != told["model"]["digest"]:
         raise UserFacingError(
@@ -127,7 +133,7 @@ def _another(what: str, file: Path, wanted: str, body: bytes) -> UserFacingError
     return UserFacingError(
         f"{file.name} is not the {what} of this report",
         f"Its SHA-256 begins with {sha256(body)[:8]}, and that of the report's {what} with {wanted[:8]}",
-        f"Name the file of the {what} that was explained",
+        f"Name the file that has the {what} in the folder of the subject",
     )
 
 

@@ -23,7 +23,6 @@ from engine.questions import ATTACK_SIZES, attacks_for, default_pair, explain_qu
 from engine.queue import Cancelled
 from engine.subjects import load_subject
 from explainers import explainer
-from explainers.base import Explainer
 from reports import bundle, decision
 from reports.bundle import Bundle
 from reports.gather import gather
@@ -214,16 +213,21 @@ def test_the_same_data_written_otherwise_are_taken(desk, tmp_path: Path) -> None
 # --- what is made from other answers, and what is withheld -----------------------------------------------------------
 
 
-def reasoned(desk: Desk, audience: str, subject: Subject) -> Report:
-    """A report whose reasons rest on a batch, a swap and another reference, with an attack beside it."""
+def reasoned(desk: Desk, audience: str, subject: Subject, rename: str = "") -> Report:
+    """A report whose reasons rest on a batch, a swap and another reference, with an attack beside it.
+
+    `rename`: what its row is called, which is then none of the data.
+    """
     model, method = subject.model("xgboost"), explainer("tree_shap")
 
     def ask(method: object, query: Query) -> Attribution | Prediction | Attacked:
         return desk.ask(Question(model, method, query))
 
-    explained = ask(method, explain_query(subject, model, [4, 5], MARGIN, subject.reference(30)))
+    query = explain_query(subject, model, [4] if rename else [4, 5], MARGIN, subject.reference(30))
+    explained = ask(method, replace(query, row_ids=(rename,)) if rename else query)
     parts = [each.positions for each in candidates(explained, model.spec, 0)]
-    attacked = ask(quick_attack(model.spec), prediction_query(subject, model, [4]))
+    asked = prediction_query(subject, model, [4])
+    attacked = ask(quick_attack(model.spec), replace(asked, row_ids=explained.query.row_ids[:1]))
     after = replace(explained.query, rows=attacked.perturbed, row_ids=attacked.query.row_ids)
     results = {
         "swapped": ask(Predict(), swap_query(explained.query, 0, parts)),
@@ -253,6 +257,18 @@ def test_a_letter_is_computed_again_though_others_are_withheld(desk, bare) -> No
     assert found.problem == "some of its numbers are withheld, and the digest of all of them is another."
 
 
+def test_a_letter_about_a_row_that_somebody_brought_is_computed_again(desk, bare) -> None:
+    report = reasoned(desk, "letter", load_subject("tumours"), rename="own 1")
+    found = again(bare, report)
+    assert all(each.ok for each in found.values()), [each.sentence for each in found.values()]
+    rows = report.exhibits[0].result.query.rows.copy()
+    rows[1, 0] += 1  # a swap that the explanation does not lead to
+    query = replace(report.exhibits[0].result.query, rows=rows)
+    assert (
+        "nothing in this report makes them" in again(bare, changed(report, "swapped", query=query))["swapped"].problem
+    )
+
+
 def test_a_masked_report_is_computed_again_where_the_subject_is(desk) -> None:
     limited = masked(load_subject("tumours"), [load_subject("tumours").model().spec.features[0].name])
     found = bundle.read(bundle.pack(reasoned(desk, "full", limited)))
@@ -265,20 +281,25 @@ def test_a_masked_report_is_computed_again_where_the_subject_is(desk) -> None:
 
 def test_it_can_be_called_off(desk) -> None:
     found = bundle.read(bundle.pack(made(desk, "tumours", "mlp")))
-    slow = replace(found, exhibits=tuple(each for each in found.exhibits if each.method["name"] == "permutation_shap"))
     with pytest.raises(Cancelled):
-        recompute(_Waits(desk), slow, load_subject("tumours"), cancelled=lambda: True)
+        recompute(_Never(), found, load_subject("tumours"), cancelled=lambda: True)
 
 
-class _Waits:
-    """Whoever is asked takes their time, so that there is something to call off."""
+class _Never:
+    """Nobody who is asked answers, until they are called off."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self) -> None:
+        self._off = False
 
-    def submit(self, question: Question, *, fresh: bool) -> object:
-        long = replace(question.method, pairs=4096) if isinstance(question.method, Explainer) else question.method
-        return self._desk.submit(replace(question, method=long), fresh=fresh)
+    def submit(self, question: Question, *, fresh: bool) -> "_Never":
+        assert fresh
+        return self
 
-    def cancel(self, job: object) -> None:
-        self._desk.cancel(job)
+    def cancel(self, job: "_Never") -> None:
+        self._off = True
+
+    def wait(self, seconds: float) -> bool:
+        return self._off
+
+    def result(self) -> None:
+        raise Cancelled
