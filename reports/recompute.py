@@ -211,7 +211,7 @@ class _Again:
         self, asked: Asked, filed: Filed, query: Query | None, cancelled: Callable[[], bool] | None
     ) -> Difference:
         """An exhibit beside the answer to its question, which is asked now."""
-        told, problem = filed.result, self._reference_problem(filed)
+        told, problem = filed.result, self._reference_problem(filed) or self._choice_problem(filed)
         nothing = Difference(filed.name, filed.method["name"], 0, 0.0, filed.tolerance)
         if query is None:
             return replace(nothing, problem=problem or self._lost(filed))
@@ -278,6 +278,21 @@ class _Again:
         if size > len(self._subject.dataset) or self._subject.reference(size, seed).row_ids != told.reference.row_ids:
             return f"its reference is not the draw of {size:,} rows that the seed {seed} gives."
         return ""
+
+    def _choice_problem(self, filed: Filed) -> str:
+        """That somebody chose the many rows that a prediction or an attack is about, as a sentence.
+
+        Those of an explanation may be cases, which a rule names.
+        """
+        told, dataset = self._asked[filed.name], self._subject.dataset
+        if filed.kind == Attribution.__name__ or len(told) == 1 or _places(dataset.row_ids, told.row_ids) is None:
+            return ""
+        drawn = [dataset.sample(len(told), told.seed, judged_only) for judged_only in (False, True)]
+        draws = [tuple(dataset.row_ids[place] for place in places) for places in drawn]
+        draws += [each.reference.row_ids for each in self._asked.values() if each.reference is not None]
+        return (
+            "" if told.row_ids in draws else "its rows are neither a reference of this report nor a draw by its seed."
+        )
 
     def _lost(self, filed: Filed) -> str:
         """Why a question could not be made again, as a sentence."""

@@ -160,6 +160,16 @@ def test_a_planted_reference_is_seen_however_consistent_all_the_rest_is(desk, ba
     assert "not drawn by a seed" in unseeded["explanation-1"].problem
 
 
+def test_rows_that_somebody_chose_are_seen(desk, bare) -> None:
+    report = short(made(desk, "tumours", "xgboost"))
+    query = prediction_query(report.subject, report.model, range(100))
+    scores = desk.ask(Question(report.model, Predict(), query))
+    exhibits = (report.exhibits[0], Exhibit("reference-scores", scores), *report.exhibits[2:])
+    found = again(bare, replace(report, exhibits=exhibits))["reference-scores"]
+    assert not found.ok and found.largest == 0
+    assert found.problem == "its rows are neither a reference of this report nor a draw by its seed."
+
+
 def test_a_reference_of_other_values_is_seen(desk, bare) -> None:
     report = short(made(desk, "tumours", "xgboost"))
     query = report.exhibits[2].result.query
