@@ -18,7 +18,7 @@ from core.results import Attacked, Attribution, Prediction, Result, rank_correla
 from core.scores import decide, probabilities
 from engine.places import TOML
 from reports.bundle import Bundle, read
-from reports.numbers import chance, counted, listed, number, percent, plural
+from reports.numbers import chance, counted, listed, number, percent
 from reports.signer import EVIDENCE
 
 _NAMED = 5
@@ -115,7 +115,7 @@ def changes(old: Bundle, new: Bundle) -> list[Change]:
 def _about(old: Side, new: Side) -> Iterator[Change]:
     for topic, key, what in (
         ("subject", "title", "The subject"),
-        ("data", "digest", "The data"),
+        ("data", "digest", "The data set"),
         ("model", "title", "The model's title"),
         ("model", "digest", "The model"),
         ("rule", "digest", "The file of rules"),
@@ -128,7 +128,7 @@ def _about(old: Side, new: Side) -> Iterator[Change]:
             yield Change(topic, f"{what} is another: {kind}{shown[0]} before, {shown[1]} now.", was, now)
     was, now = (side.told["data"]["rows"] for side in (old, new))
     if was != now:
-        yield Change("data", f"The data had {was:,} rows and has {now:,}.", was, now)
+        yield Change("data", f"The data set had {was:,} rows and has {now:,}.", was, now)
 
 
 def _features(old: Side, new: Side) -> Iterator[Change]:
@@ -239,8 +239,8 @@ def _attacks(name: str, old: Side, new: Side, was: Attacked, now: Attacked) -> I
         return
     before, after = (float(each.success[rows].mean()) for each, rows in ((was, first), (now, second)))
     if before != after:
-        rows = plural(old.row_noun)
-        said = f"{name}: of {len(ids):,} {rows} the attack turned {percent(before)} and turns {percent(after)}."
+        rows = counted(len(ids), old.row_noun)
+        said = f"{name}: of {rows} the attack turned {percent(before)} and turns {percent(after)}."
         yield Change("attacks", said, before, after)
 
 
