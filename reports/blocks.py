@@ -15,8 +15,9 @@ from core.results import Attribution, Result
 from core.scores import probabilities
 from reports import figures, words
 from reports.glossary import terms_in
-from reports.numbers import MINUS, counted, number, score_and_cutoff, signed
+from reports.numbers import MINUS, counted, number, score_and_cutoff, signed, tiny
 from reports.reasons import Reason, Reasons
+from reports.report import Exhibit
 
 Block = dict[str, Any]
 Titled = Sequence[tuple[str, Attribution]]
@@ -104,14 +105,15 @@ def table(
     folded: bool | None = None,
     widths: Sequence[float] = (),
     left: bool = False,
+    dense: bool = False,
 ) -> Block:
     """A table with a quiet line under it. A long one of few columns is `folded` into two side by side.
 
     `widths` are the columns' shares of the width; without them all but the first are as wide as they need. Numbers
-    stand right; `left` says that all are words.
+    stand right; `left` says that all are words. One with many columns is `dense`.
     """
     fold = len(rows) >= _FOLDED_FROM and len(head) <= 3 if folded is None else folded
-    shape = {"folded": fold, "widths": list(widths), "left": left}
+    shape = {"folded": fold, "widths": list(widths), "left": left, "dense": dense}
     return {"kind": "table", "head": head, "rows": rows, "note": said, **shape}
 
 
@@ -123,6 +125,29 @@ def pairs(title: str, rows: Sequence[tuple[str, str]]) -> Block:
 def identity() -> Block:
     """Where the template says the report's own digest, its status and who stands behind it."""
     return {"kind": "identity"}
+
+
+def command(line: str) -> Block:
+    """The command that asks for the report again; nothing where there is none."""
+    return {"kind": "command", "text": line}
+
+
+def exhibits(numbered: Sequence[tuple[str, Exhibit]]) -> Block:
+    """Exhibits with their marks: each with its question and the digests of that and of the answer."""
+    return {"kind": "exhibits", "rows": [_exhibit(mark, each) for mark, each in numbered]}
+
+
+def _exhibit(mark: str, exhibit: Exhibit) -> dict[str, str]:
+    result, method, reference = exhibit.result, exhibit.result.method, exhibit.result.query.reference
+    options = "".join(f", {name.replace('_', ' ')} {value}" for name, value in method.options)
+    parts = [f"{method.name} {method.version}{options}", counted(len(result.query), "row"), f"seed {result.query.seed}"]
+    if reference is not None:
+        seed = "" if reference.seed is None else f" of seed {reference.seed}"
+        parts.append(f"{counted(len(reference), 'reference row')}{seed}")
+    if isinstance(result, Attribution):
+        parts.append("promises no sum" if result.tolerance is None else f"tolerance {tiny(result.tolerance)}")
+    said = {"name": exhibit.name, "said": ", ".join(parts)}
+    return {"mark": mark, **said, "question": exhibit.question, "digest": result.digest}
 
 
 def ledgers(titled: list[tuple[str, list[tuple[str, str]]]]) -> list[Block]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from core.results import Attacked, Attribution
+from core.results import Attacked, Attribution, Result
 from reports import blocks, figures, words
 from reports.blocks import Block
 from reports.case import CaseFile
@@ -19,12 +19,14 @@ _MOST_FEATURES = 80
 
 def report(case: CaseFile, stamp: Stamp, command: str = "") -> Report:
     """The report on the case, with its chosen sections."""
-    chosen = [_SECTIONS[name](case) for name in _SECTIONS if name in case.sections]
+    chosen = {name: _SECTIONS[name](case) for name in _SECTIONS if name in case.sections}
+    if "ledger" in chosen:
+        chosen["ledger"]["blocks"].insert(1, blocks.command(command))
     printed = {
         "kind": "Report on one decision",
         "title": _title(case),
         "cover": _cover(case),
-        "sections": chosen,
+        "sections": list(chosen.values()),
         "running": f"{case.subject.title}, {words.row_name(case.subject, case.row_id)}",
     }
     return Report(
@@ -40,7 +42,7 @@ def report(case: CaseFile, stamp: Stamp, command: str = "") -> Report:
 
 
 def exhibits(case: CaseFile) -> Iterator[Exhibit]:
-    """Every answer once, by name."""
+    """Every answer that the chosen sections rest on, once, by name."""
     yield Exhibit("decision", case.outputs)
     yield Exhibit("reference-scores", case.population)
     for place, each in enumerate(case.attributions, 1):
@@ -49,7 +51,7 @@ def exhibits(case: CaseFile) -> Iterator[Exhibit]:
         yield Exhibit("swapped", case.grounds.swapped)
         for place, each in enumerate(case.grounds.resampled, 1):
             yield Exhibit(f"resample-{place}", each)
-    if case.comparison is None:
+    if case.comparison is None or "attack" not in case.sections:
         return
     yield Exhibit("attack", case.comparison.attacked)
     if case.comparison.clean.digest not in {each.digest for each in case.attributions}:
@@ -196,8 +198,15 @@ def _ledger(case: CaseFile) -> dict[str, Any]:
     return blocks.section(
         "How was this computed?",
         "Every choice behind the figures is listed here, so that they can be computed again.",
-        [blocks.identity(), *blocks.ledgers(titled)],
+        [blocks.identity(), *blocks.ledgers(titled), *_others(case, [result for _, result in (*named, *shifted)])],
     )
+
+
+def _others(case: CaseFile, told: list[Result]) -> list[Block]:
+    """The exhibits that have no ledger of their own."""
+    digests = {result.digest for result in told}
+    numbered = [(f"E{place}", each) for place, each in enumerate(exhibits(case), 1)]
+    return [blocks.exhibits([(mark, each) for mark, each in numbered if each.result.digest not in digests])]
 
 
 _SECTIONS: dict[str, Callable[[CaseFile], dict[str, Any]]] = {

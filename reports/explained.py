@@ -38,7 +38,12 @@ def methods(whole: Whole) -> Section:
         for name, each in used.items()
     ]
     heading = f"{words.capital(words.score_of(spec, d.target))} is explained by {listed(names)}."
+    about = words.target_phrase(spec, d.target)
+    if len(spec.classes) > 2:
+        heading = f"Decisions are explained by {listed(names)}."
+        about = f"many rows: {about}; single cases: the class that was decided"
     shown = [
+        blocks.pairs("What is explained", [("Explained", about)]),
         blocks.text(words.scale_sentence(spec, d.target.scale)),
         *blocks.ledgers(titled),
         blocks.text(
@@ -58,6 +63,7 @@ def _choices(whole: Whole, found: Attribution) -> list[tuple[str, str]]:
     """The ledger without what differs from question to question, which the annex gives."""
     told = words.ledger(found, whole.subject, whole.model)
     left_out = (
+        "Explained",
         "Subject",
         "Model",
         "Rows",
@@ -97,8 +103,7 @@ def accuracy(whole: Whole) -> Section:
     tested, found, _ = whole.swaps
     shown.append(
         blocks.text(
-            f"Of {counted(tested, 'factor')} that would have been named as reasons for the cases below, {found} stood "
-            "both tests."
+            f"For the cases below {counted(tested, 'factor')} came into question as reasons; {found} stood both tests."
         )
     )
     failed = [each for each in whole.explained if each.complete is False]
@@ -185,6 +190,8 @@ def reasons(whole: Whole) -> Section:
     tested, found, without = whole.swaps
     cases = counted(len(whole.reasons), "case")
     heading = f"Of {counted(tested, 'reason')} for {cases}, {found} stood both tests."
+    if not tested:
+        heading = f"None of {cases} has a reason that could be tested."
     rows = []
     for chosen, each in zip(whole.dossier.cases, whole.reasons, strict=True):
         fewest = min((reason.held for reason in each.found), default=None)

@@ -1,26 +1,25 @@
 """The report on a whole model, for an auditor: what it is, how it does, what moves it, and how all that was found."""
 
-import platform
 import re
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from core.likeness import LEVEL, drift
 from core.nouns import Feature
-from core.results import Attribution
 from reports import blocks, explained, measured, words
 from reports.blocks import Block
 from reports.dossier import Dossier
-from reports.numbers import counted, listed, percent, plural, tiny
-from reports.report import Exhibit, Report, Stamp
+from reports.manifest import environment
+from reports.numbers import counted, listed, percent, plural
+from reports.report import Report, Stamp
 from reports.rules import SECTIONS, rules
 from reports.whole import Whole, share
 
 Section = dict[str, Any]
 _MOST_FEATURES = 80
+_MOST_CLASSES = 12
 _CLOSE = 0.05
 _OUTPUTS = {
     "margin": "the log-odds of the second class",
@@ -29,18 +28,6 @@ _OUTPUTS = {
     "value": "the predicted number",
 }
 _CAPABILITIES = {"gradients": "its gradients", "trees": "its trees", "linear": "its weights"}
-_LIBRARIES = (
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "shap",
-    "captum",
-    "torch",
-    "xgboost-cpu",
-    "lightgbm",
-    "catboost",
-    "onnxruntime",
-)
 
 
 def report(dossier: Dossier, stamp: Stamp, command: str = "") -> Report:
@@ -48,7 +35,7 @@ def report(dossier: Dossier, stamp: Stamp, command: str = "") -> Report:
     whole = Whole(dossier)
     subject, model = dossier.subject, dossier.model
     named = {name: _SECTIONS[name](whole) for name in SECTIONS}
-    named["reproduction"]["blocks"].insert(1, {"kind": "command", "text": command})
+    named["reproduction"]["blocks"].insert(1, blocks.command(command))
     printed = {
         "kind": "Report on a whole model",
         "title": whole.title,
@@ -176,9 +163,15 @@ def _model(whole: Whole) -> Section:
 def _data(whole: Whole) -> Section:
     subject, spec, data = whole.subject, whole.spec, whole.subject.dataset
     rows = [("Rows", f"{len(data):,}, from {data.row_ids[0]} to {data.row_ids[-1]}")]
-    if data.split_known:
-        rows.append(("Reference", f"{_reference(whole)} [{whole.mark(whole.dossier.population)}]"))
-    rows.append(("Data digest", data.digest))
+    held = (
+        f"{int(data.held_out.sum()):,}" if data.split_known else "not known, so that performance may flatter the model"
+    )
+    rows += [
+        ("Held out of training", held),
+        ("True answers", _labels(whole)),
+        ("Reference", f"{_reference(whole)} [{whole.mark(whole.dossier.population)}]"),
+        ("Data digest", data.digest),
+    ]
     heading = f"{counted(len(data), subject.row_noun)}, {int(data.held_out.sum()):,} of them held out of training."
     if not data.split_known:
         heading = f"{counted(len(data), subject.row_noun)}; which of them training saw is not known."
@@ -216,19 +209,20 @@ def _drift(whole: Whole) -> list[Block]:
     ]
 
 
-def _labels(whole: Whole) -> list[tuple[str, str]]:
+def _labels(whole: Whole) -> str:
+    """How many true answers the data hold, and of which kind."""
     spec, labels = whole.spec, whole.subject.dataset.labels
+    known = labels[labels >= 0] if spec.classes else labels[~np.isnan(labels)]
+    if not len(known):
+        return "none"
     if not spec.classes:
-        known = labels[~np.isnan(labels)]
-        if not len(known):
-            return [("True answers", "none")]
-        ends = f"{words.outcome(spec, known.min())} to {words.outcome(spec, known.max())}"
-        return [("True answers", f"{len(known):,}, {ends}, median {words.outcome(spec, np.median(known))}")]
-    known = labels[labels >= 0]
+        low, middle, high = (words.outcome(spec, each) for each in np.quantile(known, [0, 0.5, 1]))
+        return f"{len(known):,}, from {low} to {high}, median {middle}"
     counts = np.bincount(known, minlength=len(spec.classes))
-    order = np.argsort(-counts, kind="stable")[:12]
-    parts = [f"{spec.classes[k]} {counts[k]:,} ({percent(counts[k] / max(len(known), 1))})" for k in order]
-    return [("True answers", f"{len(known):,}: {', '.join(parts)}" if len(known) else "none")]
+    order = np.argsort(-counts, kind="stable")[:_MOST_CLASSES]
+    parts = [f"{spec.classes[k]} {counts[k]:,} ({percent(counts[k] / len(known))})" for k in order]
+    rest = len(counts) - len(order)
+    return f"{len(known):,}: {', '.join(parts)}" + (f" and {counted(rest, 'more class')}" if rest else "")
 
 
 def _features(whole: Whole) -> Block:
@@ -377,17 +371,16 @@ def _log(whole: Whole) -> Section:
 
 
 def _reproduction(whole: Whole) -> Section:
-    used = [
-        ("Python", platform.python_version()),
-        *((name, found) for name in _LIBRARIES if (found := _version(name))),
-    ]
+    found = environment()
+    used = [("Assay", found["assay"]), ("Python", found["python"]), *found["libraries"].items()]
+    used.append(("Digest of the files that pin every version", found["lock"]))
     return blocks.section(
         "How can all this be computed again?",
         f"{counted(len(whole.exhibits), 'exhibit')}, each a question to ask again and an answer with its digest.",
         [
             blocks.identity(),
             blocks.pairs("Computed with", used),
-            {"kind": "exhibits", "rows": [_exhibit(whole, each) for each in whole.exhibits]},
+            blocks.exhibits([(whole.mark(each.result), each) for each in whole.exhibits]),
         ],
         70,
     )
@@ -410,33 +403,6 @@ def _asked(sections: dict[str, Section]) -> Section:
     )
     question, heading = "Which rules ask for this?", "What each section may serve as evidence for."
     return blocks.section(question, heading, [blocks.text(file.notice), read, *tables], 60)
-
-
-def _exhibit(whole: Whole, exhibit: Exhibit) -> dict[str, str]:
-    result = exhibit.result
-    method = result.method
-    options = "".join(f", {name.replace('_', ' ')} {value}" for name, value in method.options)
-    parts = [f"{method.name} {method.version}{options}", counted(len(result.query), "row"), f"seed {result.query.seed}"]
-    if result.query.reference is not None:
-        parts.append(f"{counted(len(result.query.reference), 'reference row')}")
-        if result.query.reference.seed is not None:
-            parts[-1] += f" of seed {result.query.reference.seed}"
-    if isinstance(result, Attribution):
-        parts.append("promises no sum" if result.tolerance is None else f"tolerance {tiny(result.tolerance)}")
-    return {
-        "mark": whole.mark(result),
-        "name": exhibit.name,
-        "said": ", ".join(parts),
-        "question": exhibit.question,
-        "digest": result.digest,
-    }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 _SECTIONS: dict[str, Callable[[Whole], Section]] = {

@@ -108,3 +108,25 @@ def test_words_are_shaded_by_their_share_and_the_strong_ones_marked(reviews) -> 
     dull = shown[4]
     assert (dull["share"], dull["up"], dull["marked"]) == (1.0, False, True)
     assert (shown[1]["up"], shown[1]["marked"]) == (True, False)
+
+
+def test_a_chart_places_by_shares_and_labels_where_there_is_room() -> None:
+    axis = figures.Axis("x", 10.0, 20.0, ((10.0, "ten"), (20.0, "twenty")))
+    chart = figures.Chart("t", "alt", axis, figures.Axis.shares("y")).line([10, 15, 20], [0, 0.5, 1])
+    drawn = chart.dot(15, 0.5, (0.25, 0.75)).label(19, 0.5, "right").label(11, 0.5, "left").drawn
+    assert drawn["lines"][0]["points"] == [[0.0, 0.0], [0.5, 0.5], [1.0, 1.0]]
+    assert drawn["dots"][0]["interval"] == [0.25, 0.75] and drawn["across"]["ticks"] == [[0.0, "ten"], [1.0, "twenty"]]
+    assert [label["end"] for label in drawn["labels"]] == [True, False]
+
+
+def test_a_line_of_very_many_points_keeps_its_ends() -> None:
+    xs = np.linspace(0, 1, 10_001)
+    chart = figures.Chart("", "", figures.Axis.shares(""), figures.Axis.shares("")).line(xs, xs)
+    points = chart.drawn["lines"][0]["points"]
+    assert len(points) < 300 and points[0] == [0.0, 0.0] and points[-1] == [1.0, 1.0]
+
+
+def test_shares_are_points_and_nothing_is_nothing() -> None:
+    (column,) = figures.share_rows([("of all", [(0.5, (0.25, 0.75)), None])])
+    assert column["bars"][0]["to"] == 0.5 and column["bars"][0]["interval"] == [0.25, 0.75]
+    assert column["bars"][1]["kind"] == "none" and column["bars"][1]["text"] == "none"
