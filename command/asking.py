@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Sequence
+from datetime import date
 
 from access.desk import Desk
 from core.errors import UserFacingError
@@ -72,7 +73,17 @@ def options(pairs: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def without(words: Sequence[str], flags: Sequence[str]) -> list[str]:
+def line(words: Sequence[str], day: date, out: str, row: str | None = None) -> str:
+    """The command line of these words as of that day, about the row of that id if one is named, writing to `out`.
+
+    The same request gives the same line, whatever the order in which these were given.
+    """
+    kept = _without(words, ("--out", "--as-of", "--row", *(["--rows"] if row is not None else [])))
+    about = [] if row is None else [f"--row={row}"] if row.startswith("-") else ["--row", row]
+    return shlex.join(["python", "assay.py", *kept, *about, "--as-of", day.isoformat(), "--out", out])
+
+
+def _without(words: Sequence[str], flags: Sequence[str]) -> list[str]:
     """A command line's words without these flags and what follows each."""
     kept: list[str] = []
     for word in words:
@@ -81,8 +92,3 @@ def without(words: Sequence[str], flags: Sequence[str]) -> list[str]:
         elif "=" not in word or word.partition("=")[0] not in flags:
             kept.append(word)
     return kept
-
-
-def line(words: Sequence[str], out: str) -> str:
-    """The command line of these words that writes to `out`."""
-    return shlex.join(["python", "assay.py", *words, "--out", out])

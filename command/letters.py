@@ -2,7 +2,6 @@
 
 import argparse
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,20 +19,17 @@ from reports.report import Stamp
 _FILE = re.compile(r".*\.(csv|parquet|pq|arrow|feather)(\.gz)?", re.IGNORECASE)
 
 
-def run(
-    args: argparse.Namespace, desk: Desk, subject: Subject, model: ModelFile, stamp: Stamp, words: Sequence[str]
-) -> str:
-    """Writes the letters into `args.out`; a sentence that says how many. `words` ask for them again.
+def run(args: argparse.Namespace, desk: Desk, subject: Subject, model: ModelFile, stamp: Stamp) -> str:
+    """Writes the letters into `args.out`; a sentence that says how many.
 
     Stopped by Ctrl-C it raises KeyboardInterrupt with a sentence that says how many are done.
     """
     rows, row_ids, from_file = _rows(args, desk, subject, model)
-    one = asking.without(words, ("--rows",))
 
     def again(row_id: str) -> str:
         if from_file:
-            return asking.line(words, args.out.name)
-        return asking.line([*one, "--row", row_id], f"{file_name(row_id)}.pdf")
+            return asking.line(args.words, stamp.as_of, args.out.name)
+        return asking.line(args.words, stamp.as_of, f"{file_name(row_id)}.pdf", row_id)
 
     reference = asking.reference(subject, model.spec, args.reference, args.reference_seed)
     target = None if args.target is None else model.spec.class_index(args.target)

@@ -45,13 +45,11 @@ def _unread(why: str, remedy: str) -> UserFacingError:
 
 def run(args: argparse.Namespace, desk: Desk, subject: Subject, model: ModelFile) -> str:
     """Writes what was asked for; what there is to say of it, "" where nothing. Raises UserFacingError."""
-    day = args.as_of or date.today()
-    stamp = Stamp(day, args.author, args.reviewer, args.use)
-    words = [*asking.without(args.words, ("--out", "--as-of")), "--as-of", day.isoformat()]
+    stamp = Stamp(args.as_of or date.today(), args.author, args.reviewer, args.use)
     if args.rows is not None:
-        return letters.run(args, desk, subject, model, stamp, words)
+        return letters.run(args, desk, subject, model, stamp)
     with bar("Report") as progress:
-        command = asking.line(words, args.out.name)
+        command = asking.line(args.words, stamp.as_of, args.out.name, args.row)
         made = _MADE[args.audience](_Wanted(args, desk, subject, model, stamp, command, progress))
     published = publish(desk, made) if args.final else draft(made)
     for ending, body in ((".assay", published.bundle), (".assay.sig", published.signature), (".pdf", published.pdf)):

@@ -265,7 +265,7 @@ def test_a_report_has_its_evidence_beside_it_and_the_command_that_asks_again(doo
     good(door(f"{asked} a.pdf"))
     told = bundle.read((tmp_path / "a.assay").read_bytes()).manifest
     assert told["command"] == (
-        "python assay.py report tumours --row 17 --reference 4 --sections decision --author A --as-of 2026-01-02 "
+        "python assay.py report tumours --reference 4 --sections decision --author A --row 17 --as-of 2026-01-02 "
         "--out a.pdf"
     )
     assert told["stamp"]["as_of"] == "2026-01-02" and told["stamp"]["author"] == "A" and not told["stamp"]["final"]
