@@ -1,9 +1,13 @@
 """Figures over many rows: importance, performance, robustness. Pure functions of arrays."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from core.results import Attacked, mean_ranks
+from core.scores import log_odds, sigmoid
 
 LEAST_TEXTS = 3
 
@@ -110,6 +114,47 @@ def roc(labels: np.ndarray, chance: np.ndarray) -> Roc:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def share(happened: np.ndarray) -> Estimate:
+    """The share of rows (n,) in which it happened, with the Wilson interval; NaN of none."""
+    n = len(happened)
+    return Estimate(float(happened.mean()) if n else float("nan"), *wilson(happened.sum(), n))
+
+
+def area(labels: np.ndarray, chance: np.ndarray) -> Estimate:
+    """The area under the ROC curve of probabilities (n,) against labels (n,) in {0, 1}; NaN where one is missing.
+
+    The interval is that of DeLong, DeLong and Clarke-Pearson 1988, Comparing the Areas under Two or More Correlated
+    ROC Curves, computed by ranks as in Sun and Xu 2014, and taken on the log-odds of the area, so that it stays
+    between 0 and 1. Where every pair is in order, or none, nothing varies: the rule of three on the smaller class.
+    """
+    hits, others = chance[labels == 1], chance[labels == 0]
+    m, n = len(hits), len(others)
+    if not m or not n:
+        return Estimate(float("nan"), 0.0, 1.0)
+    among = mean_ranks(np.concatenate([hits, others]))
+    of_hits = (among[:m] - mean_ranks(hits)) / n  # the share of others that each is above, ties by half
+    of_others = 1 - (among[m:] - mean_ranks(others)) / m
+    found, fewest = float(of_hits.mean()), min(m, n)
+    if found in (0.0, 1.0):
+        left = min(1.0, 3 / fewest)
+        return Estimate(found, max(0.0, found - left), min(1.0, found + left))
+    if fewest < 2:
+        return Estimate(found, 0.0, 1.0)
+    variance = of_hits.var(ddof=1) / m + of_others.var(ddof=1) / n
+    reach = 1.959964 * np.sqrt(variance) / (found * (1 - found))
+    low, high = sigmoid(log_odds(found) + np.array([-reach, reach]))
+    return Estimate(found, float(low), float(high))
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Observed against stated probability in bins of equal count, with 95% intervals."""
 
@@ -175,6 +220,99 @@ def _r2(truth: np.ndarray, predicted: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Rows that have a value of a feature in common. All are figures; none is a verdict.
+
+    `inside` (n,) says which rows; `lower` and `upper` are the ends of their values, NaN where these are missing. `rate`
+    is the share of them that is selected, or the mean of their predicted numbers; `wrong` the share decided otherwise
+    than labelled, or the mean distance from the true number, None where none of them has a true answer. The gaps are
+    those to all other rows; None where there are none.
+    """
+
+    inside: np.ndarray
+    lower: float
+    upper: float
+    rate: Estimate
+    rate_gap: Estimate | None
+    wrong: Estimate | None
+    wrong_gap: Estimate | None
+
+    @property
+    def rows(self) -> int:
+        return int(self.inside.sum())
+
+
+def groups(values: np.ndarray, coded: bool, rate: np.ndarray, wrong: np.ndarray, known: np.ndarray) -> list[Group]:
+    """The groups that a feature's `values` (n,) make: each code, quarters of numbers, and the missing.
+
+    `rate` and `wrong` (n,): booleans of a decision, numbers of a prediction; `known` (n,) which rows have an answer.
+    """
+    found = []
+    for inside, lower, upper in _members(values, coded):
+        judged, others = inside & known, ~inside & known
+        found.append(
+            Group(
+                inside,
+                lower,
+                upper,
+                _estimate(rate[inside]),
+                _gap(rate[inside], rate[~inside]),
+                _estimate(wrong[judged]) if judged.any() else None,
+                _gap(wrong[judged], wrong[others]),
+            )
+        )
+    return found
+
+
+def _members(values: np.ndarray, coded: bool) -> Iterator[tuple[np.ndarray, float, float]]:
+    """Which rows each group holds (n,), and the ends of its values: quarters of equal size, ties kept together."""
+    missing = np.isnan(values)
+    known = values[~missing]
+    if coded:
+        uppers = np.unique(known)
+    else:
+        uppers = np.unique(np.quantile(known, [0.25, 0.5, 0.75, 1], method="inverted_cdf")) if len(known) else known
+    place = np.where(missing, -1, np.searchsorted(uppers, values))
+    for number in range(len(uppers)):
+        inside = place == number
+        yield inside, float(values[inside].min()), float(values[inside].max())
+    if missing.any():
+        yield missing, float("nan"), float("nan")
+
+
+def _estimate(values: np.ndarray) -> Estimate:
+    """A share, or a mean with the interval of the normal distribution."""
+    if values.dtype == bool:
+        return share(values)
+    mean, error = float(values.mean()), _standard_error(values)
+    return Estimate(mean, mean - 1.959964 * error, mean + 1.959964 * error)
+
+
+def _gap(one: np.ndarray, other: np.ndarray) -> Estimate | None:
+    """How much larger the share or mean of one is than of the other; None where either is empty.
+
+    Of shares the interval is Newcombe's (1998, Interval Estimation for the Difference Between Independent Proportions,
+    method 10), of means Welch's.
+    """
+    if not len(one) or not len(other):
+        return None
+    a, b = _estimate(one), _estimate(other)
+    gap = a.value - b.value
+    if one.dtype == bool:
+        return Estimate(
+            gap,
+            gap - float(np.hypot(a.value - a.low, b.high - b.value)),
+            gap + float(np.hypot(a.high - a.value, b.value - b.low)),
+        )
+    reach = 1.959964 * float(np.hypot(_standard_error(one), _standard_error(other)))
+    return Estimate(gap, gap - reach, gap + reach)
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("inf")
+
+
+@dataclass(frozen=True)
 class Robustness:
     """The share of rows decided rightly and still so under attack, and under noise of equal size."""
 
@@ -191,3 +329,34 @@ def robustness(labels: np.ndarray, clean: np.ndarray, attacked: np.ndarray, nois
     holds, holds_noise = right & (attacked == clean), right & (noise == clean)
     n = len(labels)
     return Robustness(n, float(right.mean()), float(holds.mean()), wilson(holds.sum(), n), float(holds_noise.mean()))
+
+
+@dataclass(frozen=True)
+class AttackChecks:
+    """Whether attacks behave as they do where nothing hides the way from them (Carlini et al. 2019, On Evaluating
+    Adversarial Robustness, section 5). What could not be checked is None.
+
+    `grows`: whether never fewer decisions turn at a larger size. `beaten_by`: the names of other attacks that turn
+    more at the same size than the strongest. `beats_noise`: whether never fewer turn than by noise of equal size.
+    `standing`: how many decisions hold although every value may move through its whole range.
+    """
+
+    grows: bool | None
+    beaten_by: tuple[str, ...] | None
+    beats_noise: bool
+    standing: int | None
+
+
+def attack_checks(growing: Sequence[Attacked], others: Sequence[Attacked], extreme: Attacked | None) -> AttackChecks:
+    """The checks on the strongest attack at `growing` sizes, beside others at one of these sizes, on the same rows."""
+    turned = [int(each.success.sum()) for each in growing]
+    by_size = {each.size: count for each, count in zip(growing, turned, strict=True)}
+    beaten_by = tuple(
+        each.method.name for each in others if each.size in by_size and each.success.sum() > by_size[each.size]
+    )
+    return AttackChecks(
+        grows=all(a <= b for a, b in itertools.pairwise(turned)) if len(turned) > 1 else None,
+        beaten_by=beaten_by if others else None,
+        beats_noise=all(each.success.sum() >= each.noise_success.sum() for each in growing),
+        standing=None if extreme is None else int((~extreme.success).sum()),
+    )

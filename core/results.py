@@ -159,13 +159,14 @@ def agreement(first: np.ndarray, second: np.ndarray, top_k: int = 5) -> Agreemen
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's rank correlation with ties at their mean rank; NaN where one side is constant."""
-    ranks_a, ranks_b = _mean_ranks(a), _mean_ranks(b)
+    ranks_a, ranks_b = mean_ranks(a), mean_ranks(b)
     if np.ptp(ranks_a) == 0 or np.ptp(ranks_b) == 0:
         return float("nan")
     return float(np.corrcoef(ranks_a, ranks_b)[0, 1])
 
 
-def _mean_ranks(values: np.ndarray) -> np.ndarray:
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks of values (n,) from 1, ties at their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return (ends - (counts - 1) / 2.0)[inverse]

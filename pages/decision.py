@@ -19,7 +19,7 @@ PAGE = Page("Decision", "", "view", 1)
 def render(ctx: Context) -> None:
     """The landing page."""
     parts.headline(words.decision_headline(ctx.subject, ctx.model, ctx.row_id, ctx.outputs))
-    decision = st.container(key="decision")
+    warnings, decision = st.container(), st.container(key="decision")
     st.header(f"What moved the {words.result_noun(ctx.spec)}", anchor=False)
     shap, captum, reference = _methods(ctx)
     asked = [ctx.explain(shap, reference), ctx.explain(captum, reference)]
@@ -39,6 +39,8 @@ def render(ctx: Context) -> None:
     whatif.draw(ctx, shap, first)
     st.header("How far to trust it", anchor=False)
     parts.paragraphs([words.accuracy_sentence(first), words.limits_paragraph(ctx.subject)])
+    with warnings:
+        parts.warnings(ctx, reference)
 
 
 def _decision(ctx: Context, population: np.ndarray) -> DeltaGenerator:

@@ -108,6 +108,7 @@ def gather_dossier(
     grounds = tuple(each for found in explained for each in _grounds(asking, subject, first, found))
     seconds = tuple(asking.ask(second, *queries))
     attacks = _attacks(asking, subject, model, target, reference) if attacks_for(spec) else ()
+    asking.done()
     return Dossier(subject, model, target, judged, population, surveyed, cases, grounds, seconds, *attacks)
 
 
@@ -129,12 +130,16 @@ class _Asking:
                     self._tell(job.progress)
                 found.append(job.result())
                 self._done += 1
-                self._tell(0.0)
+                self._tell(0)
         except BaseException:
             for job in jobs:
                 self._desk.cancel(job)
             raise
         return found
+
+    def done(self) -> None:
+        """Tells that nothing more is asked."""
+        self._progress(1.0)
 
     def _tell(self, more: float) -> None:
         self._progress(min(1.0, (self._done + more) / self._steps))
@@ -190,7 +195,7 @@ def _attacks(
 
 
 def _steps(model: ModelFile) -> int:
-    """How many questions a dossier asks, about: as many as there are cases by rule where each is asked by itself."""
+    """How many questions a dossier asks at most."""
     spec, cases = model.spec, 5
     each = len(spec.classes) > 2 or spec.modality == "text"
     explained = (cases if each else 1) * (2 + (0 if spec.modality == "text" else RESAMPLES)) + cases

@@ -12,8 +12,8 @@ import numpy as np
 
 from core.digest import short
 from core.likeness import Drift, Unlikeness
-from core.measures import Fit, TokenEffect, fit
-from core.nouns import MethodId, ModelFile, ModelSpec, Query, Subject, Target
+from core.measures import AttackChecks, Fit, Group, TokenEffect, fit
+from core.nouns import Feature, MethodId, ModelFile, ModelSpec, Query, Subject, Target
 from core.results import Agreement, Attacked, Attribution, Comparison, Prediction, Result, agreement
 from core.scores import decide, probabilities
 from reports.factors import Factor, bars, drivers, factors, families, importance
@@ -671,6 +671,39 @@ def robustness_sentence(subject: Subject, model: ModelFile, attacked: Attacked, 
         f"{size} found by {_within(method_title(attacked.method))} {held.sum():,} still are, after random noise of "
         f"the same size {held_noise.sum():,}. A stronger attack may leave fewer."
     )
+
+
+def attack_checks_sentences(model: ModelFile, attack: MethodId, found: AttackChecks) -> list[str]:
+    """The checks that the strongest attack fails, a sentence each; where it fails none, one that says so."""
+    title, failed = method_title(attack), []
+    if found.grows is False:
+        failed.append(f"{title} turns fewer decisions at a larger size: it stops short, and more may turn.")
+    if found.beaten_by:
+        others = listed([method_title(MethodId(name, "")) for name in found.beaten_by])
+        failed.append(f"{others} turned more decisions than {title} at the same size: take the least that held.")
+    if not found.beats_noise:
+        failed.append(f"Random noise turns more decisions than {title} of the same size: its figures say little.")
+    if found.standing:
+        decisions = counted(found.standing, "decision")
+        holds, why = "holds" if found.standing == 1 else "hold", "the attack stops short"
+        if not all(feature.mutable and feature.direction == "any" for feature in model.spec.features):
+            why = "what may not be changed keeps them, or the attack stops short"
+        failed.append(f"{decisions} {holds} although every value may move through its whole range: {why}.")
+    if failed:
+        return failed
+    passed = ["more turn at a larger size"] if found.grows else []
+    passed += ["no other attack turns more"] if found.beaten_by == () else []
+    passed += ["noise turns no more", *(["all turn without a limit"] if found.standing == 0 else [])]
+    return [f"{title} behaves as an attack should: {listed(passed)}."]
+
+
+def group_name(feature: Feature, group: Group) -> str:
+    """ "18 to 31 years"; "owns"; "missing"."""
+    if math.isnan(group.lower):
+        return "missing"
+    if group.lower == group.upper:
+        return feature.show(group.lower)
+    return f"{replace(feature, unit='').show(group.lower)} to {feature.show(group.upper)}"
 
 
 # --- the ledger ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from core.results import agreement as compare
 from core.scores import decide, probabilities
 from engine.questions import explainers_for
 from explainers.base import Explainer
-from reports import words
+from reports import reasons, words
 from reports.glossary import glossary
 from reports.numbers import percent, signed
 from ui import charts, choices, forms
@@ -56,6 +56,12 @@ def reference(ctx: Context) -> Reference:
     size = forms.number("reference", choices.reference_rows(subject.reference_size, most))
     seed = forms.number("reference-seed", choices.REFERENCE_SEED, subject.reference_seed)
     return subject.reference(size, seed)
+
+
+def warnings(ctx: Context, reference: Reference) -> None:
+    """That the row or the reference is unlike the data, where one is."""
+    for text in reasons.warnings(ctx.subject, ctx.model, ctx.values, ctx.row_id, reference):
+        st.warning(literal(text), icon=":material/warning:")
 
 
 def explainer(

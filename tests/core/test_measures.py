@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from core import measures
 from core.measures import (
     calibration,
     confusion,
@@ -17,6 +18,8 @@ from core.measures import (
     token_effects,
     wilson,
 )
+from core.nouns import MethodId, Query, Target
+from core.results import Attacked
 
 Z = 1.959964
 
@@ -168,3 +171,104 @@ def test_tokens_are_ranked_by_the_size_of_their_effects_over_texts():
     assert [(each.token, each.texts) for each in found] == [(6, 3), (5, 3)], "7 and 8 stand in too few texts"
     assert found[0].mean == pytest.approx(0.0) and found[0].size == pytest.approx(2.0)
     assert found[1].mean == pytest.approx(1.0), "twice in one text counts together"
+
+
+# --- estimates, groups and attacks -----------------------------------------------------------------------------------
+
+
+def slow_delong(labels: np.ndarray, chance: np.ndarray) -> tuple[float, float]:
+    """The area and its variance by DeLong's formulas, pair by pair."""
+    hits, others = chance[labels == 1], chance[labels == 0]
+    above = np.array([[float(a > b) + (a == b) / 2 for b in others] for a in hits])
+    of_hits, of_others = above.mean(axis=1), above.mean(axis=0)
+    area = above.mean()
+    spread = [sum((each - area) ** 2 for each in part) / (len(part) - 1) / len(part) for part in (of_hits, of_others)]
+    return float(area), float(sum(spread))
+
+
+@pytest.mark.parametrize("decimals", [1, 8])
+def test_the_area_and_its_interval_are_delongs(rng, decimals) -> None:
+    labels = (rng.random(120) < 0.3).astype(int)
+    chance = (1 / (1 + np.exp(-(labels + rng.normal(size=120))))).round(decimals)
+    expected, variance = slow_delong(labels, chance)
+    found = measures.area(labels, chance)
+    assert found.value == pytest.approx(expected) == pytest.approx(measures.roc(labels, chance).area)
+    middle, reach = np.log(expected / (1 - expected)), 1.959964 * np.sqrt(variance) / (expected * (1 - expected))
+    ends = 1 / (1 + np.exp(-(middle + np.array([-reach, reach]))))
+    np.testing.assert_allclose([found.low, found.high], ends)
+
+
+def test_the_areas_interval_is_that_of_a_bootstrap(rng) -> None:
+    labels = (rng.random(400) < 0.4).astype(int)
+    chance = labels + rng.normal(size=400)
+    found = measures.area(labels, chance)
+    drawn = rng.integers(400, size=(500, 400))
+    low, high = np.percentile([slow_delong(labels[each], chance[each])[0] for each in drawn], [2.5, 97.5])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.012)
+
+
+def test_an_area_of_few_rows_says_how_little_is_known() -> None:
+    sure = measures.area(np.array([0] * 50 + [1] * 30), np.arange(80.0))
+    assert (sure.value, sure.low, sure.high) == (1.0, pytest.approx(0.9), 1.0)
+    assert measures.area(np.array([0, 1]), np.array([0.9, 0.1])) == measures.Estimate(0.0, 0.0, 1.0)
+    assert measures.area(np.array([0, 1, 0]), np.array([1.0, 2.0, 3.0])) == measures.Estimate(0.5, 0.0, 1.0)
+    assert np.isnan(measures.area(np.zeros(4), np.arange(4.0)).value)
+
+
+def test_groups_of_a_category_beside_all_others() -> None:
+    values = np.array([0.0] * 70 + [1.0] * 80)
+    rate = np.arange(150) < 56
+    rate[70:118] = True
+    wrong, known = np.zeros(150, dtype=bool), np.arange(150) < 70
+    first, second = measures.groups(values, True, rate, wrong, known)
+    assert (first.rows, second.rows) == (70, 80) and first.inside.sum() == 70
+    # Newcombe 1998, table II, column (a): 56 of 70 less 48 of 80, method 10
+    gap = first.rate_gap
+    assert (gap.value, gap.low, gap.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
+    assert second.rate_gap == measures.Estimate(-gap.value, pytest.approx(-gap.high), pytest.approx(-gap.low))
+    assert (first.wrong.value, first.wrong_gap, second.wrong) == (0.0, None, None)
+
+
+def test_groups_of_numbers_are_quarters_with_ties_together_and_the_missing_apart(rng) -> None:
+    values = np.concatenate([np.arange(1.0, 101), [np.nan] * 7])
+    always = np.ones(107, dtype=bool)
+    found = measures.groups(values, False, always, ~always, always)
+    assert [(each.lower, each.upper, each.rows) for each in found[:4]] == [
+        (1, 25, 25), (26, 50, 25), (51, 75, 25), (76, 100, 25)
+    ]  # fmt: skip
+    assert np.isnan(found[4].lower) and found[4].rows == 7
+    mostly = np.where(rng.random(200) < 0.7, 0.0, rng.integers(1, 4, 200))
+    told = measures.groups(mostly, False, mostly > 1, mostly > 1, mostly >= 0)
+    assert told[0].upper == 0 and sum(each.rows for each in told) == 200
+    assert len(measures.groups(np.zeros(5), False, always[:5], always[:5], always[:5])) == 1
+
+
+def test_groups_of_predicted_numbers_compare_means(rng) -> None:
+    values, predicted = np.repeat([0.0, 1.0], 200), rng.normal(size=400)
+    predicted[200:] += 1
+    one, other = measures.groups(values, True, predicted, np.abs(predicted), np.ones(400, dtype=bool))
+    assert one.rate.low < predicted[:200].mean() < one.rate.high
+    error = np.sqrt(sum(part.var(ddof=1) / 200 for part in (predicted[:200], predicted[200:])))
+    assert other.rate_gap.high - other.rate_gap.value == pytest.approx(1.959964 * error)
+    assert other.rate_gap.low > 0 > one.rate_gap.high
+
+
+def attacked(turned: int, noisy: int = 0, size: float = 0.1, name: str = "pgd") -> Attacked:
+    """Ten rows, of which the attack turns the first ones and the noise as many of its own."""
+    rows, outputs = np.zeros((10, 1)), np.zeros((10, 2))
+    query = Query("a" * 64, rows, tuple(map(str, range(10))), Target(0, "logit"))
+    after, noise = ((np.arange(10) < count).astype(int) for count in (turned, noisy))
+    return Attacked(
+        query, MethodId(name, "1"), "linf", size, rows, rows, np.zeros(10), np.zeros(10), outputs, outputs, outputs,
+        np.zeros(10), after, noise, 1,
+    )  # fmt: skip
+
+
+def test_checks_of_an_attack() -> None:
+    growing = [attacked(2, size=0.05), attacked(5, 1), attacked(9, 2, 0.2)]
+    weaker = attacked(4, name="fgsm")
+    fine = measures.attack_checks(growing, [weaker], attacked(10, size=1.0))
+    assert fine == measures.AttackChecks(True, (), True, 0)
+    stuck = measures.attack_checks([*growing[:2], attacked(4, 5, 0.2)], [attacked(6, name="random_search")], growing[2])
+    assert stuck == measures.AttackChecks(False, ("random_search",), False, 1)
+    assert measures.attack_checks(growing[:1], [], None) == measures.AttackChecks(None, None, True, None)
