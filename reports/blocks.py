@@ -275,7 +275,10 @@ def _cutoff(subject: Subject) -> float:
 
 
 def panels(shown: list[dict[str, Any]], said: str) -> Block:
-    """Pictures side by side."""
+    """Pictures side by side, with a quiet line under them."""
+    step = max(each["step"] for each in shown)
+    if step > 1:
+        said = f"{said} Large pictures are drawn by the means of squares of {step} by {step} pixels.".strip()
     return {"kind": "panels", "panels": shown, "note": said}
 
 

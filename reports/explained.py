@@ -38,13 +38,12 @@ def methods(whole: Whole) -> Section:
         for name, each in used.items()
     ]
     heading = f"{words.capital(words.score_of(spec, d.target))} is explained by {listed(names)}."
-    about = words.target_phrase(spec, d.target)
+    about = f"all: {words.target_phrase(spec, d.target)}"
     if len(spec.classes) > 2:
         heading = f"Decisions are explained by {listed(names)}."
-        about = f"many rows: {about}; single cases: the class that was decided"
+        about = f"many rows: {words.target_phrase(spec, d.target)}; for single cases: the class that was decided"
     shown = [
-        blocks.pairs("What is explained", [("Explained", about)]),
-        blocks.text(words.scale_sentence(spec, d.target.scale)),
+        blocks.text(f"Explained is, for {about}. {words.scale_sentence(spec, d.target.scale)}"),
         *blocks.ledgers(titled),
         blocks.text(
             f"Reasons are named by {names[0]}, at most {MOST}, each put to two tests: with its values swapped for "

@@ -17,6 +17,8 @@ _BINS = 40
 _MARKED = 0.25
 """Share of the largest effect from which a cell also carries its sign, so that it reads without colour."""
 _MOST_MARKED_WIDTH = 16
+_MOST_DRAWN = 128
+"""Squares along a picture at most; more could not be told apart on paper."""
 _MOST_PLACES = 200
 """Of a line with more points only every so many are drawn."""
 
@@ -87,11 +89,17 @@ def difference(before: np.ndarray, after: np.ndarray, limit: float) -> np.ndarra
 
 
 def panel(title: str, pixels: np.ndarray, alt: str, marks: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """One picture as the template takes it."""
+    """One picture as the template takes it; a large one by the means of squares of `step` by `step` pixels."""
+    step = -(-max(pixels.shape[:2]) // _MOST_DRAWN)
+    if step > 1:
+        height, width = (size - size % step for size in pixels.shape[:2])
+        squares = pixels[:height, :width].reshape(height // step, step, width // step, step, -1)
+        pixels = np.round(squares.mean(axis=(1, 3))).astype(np.uint8)
     height, width = pixels.shape[:2]
     return {
         "title": title,
         "alt": alt,
+        "step": step,
         "width": width,
         "height": height,
         "pixels": pixels.ravel().tolist(),
@@ -155,8 +163,8 @@ class Axis:
     def around(cls, label: str, values: np.ndarray, show: Callable[[float], str] = number) -> "Axis":
         """Over all that is shown of `values`, its ends and its middle told by `show`."""
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        middle = (low + high) / 2
-        return cls(label, low, high, ((low, show(low)), (middle, show(middle)), (high, show(high))))
+        places = [low] if low == high else [low, (low + high) / 2, high]
+        return cls(label, low, high, tuple((place, show(place)) for place in places))
 
     def __call__(self, value: float) -> float:
         return _Scale(self.low, self.high)(value)

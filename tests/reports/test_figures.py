@@ -130,3 +130,15 @@ def test_shares_are_points_and_nothing_is_nothing() -> None:
     (column,) = figures.share_rows([("of all", [(0.5, (0.25, 0.75)), None])])
     assert column["bars"][0]["to"] == 0.5 and column["bars"][0]["interval"] == [0.25, 0.75]
     assert column["bars"][1]["kind"] == "none" and column["bars"][1]["text"] == "none"
+
+
+def test_a_large_picture_is_drawn_by_means() -> None:
+    pixels = np.zeros((300, 200, 3), np.uint8)
+    pixels[:3, :3] = 90
+    drawn = figures.panel("t", pixels, "alt")
+    assert (drawn["step"], drawn["height"], drawn["width"]) == (3, 100, 66) and drawn["pixels"][:4] == [90, 90, 90, 0]
+    assert len(drawn["pixels"]) == 100 * 66 * 3 and figures.panel("t", pixels[:8, :8], "alt")["step"] == 1
+
+
+def test_an_axis_of_one_value_has_one_tick() -> None:
+    assert len(figures.Axis.around("", np.array([2.0, 2.0])).ticks) == 1
