@@ -253,7 +253,7 @@ def _canonical(signed: cms.SignedData, certificate: x509.Certificate) -> bytes:
 
 
 def _name(certificate: x509.Certificate) -> str:
-    return certificate.subject.native.get("common_name") or certificate.subject.human_friendly
+    return str(certificate.subject.native.get("common_name") or certificate.subject.human_friendly)
 
 
 def certified(pdf: bytes) -> datetime | None:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -168,6 +168,10 @@ def _check(certificate: x509.Certificate) -> None:
         raise _useless(f"valid from {since:%Y-%m-%d} to {until:%Y-%m-%d}")
     if not isinstance(certificate.public_key(), EllipticCurvePublicKey | RSAPublicKey):
         raise _useless("neither of an elliptic curve nor of RSA")
+    with suppress(x509.ExtensionNotFound):
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        if not (usage.digital_signature or usage.content_commitment):
+            raise _useless("not one for signatures")
 
 
 def _useless(why: str) -> UserFacingError:

@@ -277,7 +277,7 @@ def _evidence(
 ) -> Iterator[Line]:
     """The evidence; `of_pdf` is what is true of the signature of the PDF that it was in."""
     if signature is None:
-        raise _Bad(f"The evidence has no signature: the file that ends in {SIGNATURE[-4:]} is missing.")
+        raise _Bad("The evidence has no signature: the file that ends in .sig is missing.")
     keys, chain, signatures, endorsement = _signature_file(signature)
     moment = of_pdf.stamped if of_pdf and of_pdf.stamp_trusted else None
     found = yield from _signature(endorsed(keys, chain), endorsement, trust, "list of keys", moment)

@@ -144,15 +144,15 @@ def test_a_certificate_that_cannot_be_used_is_said(room, file, monkeypatch, tmp_
             pass
 
 
-def test_an_expired_certificate_signs_nothing(room, monkeypatch, tmp_path) -> None:
+def test_a_certificate_whose_signatures_would_not_verify_signs_nothing(room, monkeypatch, tmp_path) -> None:
     span = (datetime.now(UTC) - timedelta(9), datetime.now(UTC) - timedelta(1))
-    certificate, key = issued("Signing desk", span=span)
-    (tmp_path / "old.p12").write_bytes(
-        pkcs12.serialize_key_and_certificates(None, key, certificate, None, NoEncryption())
-    )
-    monkeypatch.setenv("ASSAY_SIGN_PKCS12", str(tmp_path / "old.p12"))
-    with pytest.raises(UserFacingError, match="The certificate to sign with is valid from"):
-        publish(*room)
+    kinds = {"valid from": issued("Signing desk", span=span), "not one for signatures": issued("CA", authority=True)}
+    monkeypatch.setenv("ASSAY_SIGN_PKCS12", str(tmp_path / "useless.p12"))
+    for why, (certificate, key) in kinds.items():
+        body = pkcs12.serialize_key_and_certificates(None, key, certificate, None, NoEncryption())
+        (tmp_path / "useless.p12").write_bytes(body)
+        with pytest.raises(UserFacingError, match=f"The certificate to sign with is {why}"):
+            publish(*room)
 
 
 @pytest.fixture
