@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -70,17 +69,6 @@ class Dossier:
             if result is not None and result.digest not in seen:
                 seen.add(result.digest)
                 yield Exhibit(name, result)
-
-    @cached_property
-    def positions(self) -> np.ndarray:
-        """Those of the judged rows in the data (n,)."""
-        return np.array([self.subject.dataset.index(row_id) for row_id in self.judged.query.row_ids])
-
-    @cached_property
-    def labels(self) -> np.ndarray | None:
-        """The true answers to the judged rows (n,); None where none is known."""
-        data = self.subject.dataset
-        return data.labels[self.positions] if len(data.judged) else None
 
     @property
     def strongest(self) -> tuple[Attacked, ...]:

@@ -14,7 +14,7 @@ from core.nouns import ModelFile, ModelSpec, Reference, Subject
 from core.results import Attribution, Prediction
 from core.scores import decide, score
 from reports import words
-from reports.factors import Factor, factors
+from reports.factors import NEGLIGIBLE, Factor, factors
 
 MOST = 4
 RESAMPLES = 10
@@ -110,7 +110,7 @@ def reasons(subject: Subject, model: ModelFile, grounds: Grounds) -> Reasons:
     for factor in claimed:
         change, error = changes[tested.index(factor)]
         reason = Reason(factor, change, error, held[factor.positions], len(grounds.resampled))
-        if change * factor.effect <= 0 or abs(change) <= 2 * error:
+        if change * factor.effect <= 0 or abs(change) <= max(2 * error, NEGLIGIBLE * abs(factor.effect)):
             withheld.append(Withheld(factor, words.failed_swap(model, query, factor, change, error)))
         elif reason.held < HELD * reason.resamples:
             withheld.append(Withheld(factor, words.not_separable(model, factor, reason.held, reason.resamples)))
