@@ -4,6 +4,7 @@ with what is within its error told apart.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -166,6 +167,7 @@ def named(positions: Sequence[int], values: np.ndarray) -> list[int]:
     return ranked if len(ranked) <= _NAMED else ranked[:1]
 
 
+@lru_cache(maxsize=8)
 def _regions(shape: tuple[int, ...]) -> tuple[Family, ...]:
     """Thirds of height by thirds of width, named as one would point at them."""
     positions = np.arange(int(np.prod(shape))).reshape(shape[0], shape[1], -1)
@@ -174,7 +176,7 @@ def _regions(shape: tuple[int, ...]) -> tuple[Family, ...]:
     return tuple(
         Family(
             "centre" if (i, j) == (1, 1) else f"{vertical} {horizontal}",
-            tuple(int(p) for p in positions[rows == i][:, columns == j].ravel()),
+            tuple(positions[rows == i][:, columns == j].ravel().tolist()),
         )
         for i, vertical in enumerate(_VERTICAL)
         for j, horizontal in enumerate(_HORIZONTAL)

@@ -1,18 +1,20 @@
 """What was measured on a whole model, section by section: performance, importance, groups, attacks."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from core import measures
-from core.nouns import Feature
+from core.nouns import Feature, ModelSpec
 from core.results import Attacked, Attribution
 from engine.questions import attack_refusals
 from reports import blocks, figures, words
 from reports.blocks import Block
 from reports.factors import families
 from reports.figures import Axis, Chart
-from reports.numbers import counted, listed, number, percent, plural
+from reports.numbers import MINUS, counted, listed, number, percent, plural
 from reports.whole import Whole, share
 
 Section = dict[str, Any]
@@ -48,7 +50,7 @@ def _decided(whole: Whole) -> list[Block]:
     labels, decided = whole.labels[known], whole.decided[known]
     counts = measures.confusion(labels, decided, len(spec.classes))
     shown: list[Block] = []
-    if whole.two:
+    if whole.ranks:
         happened, chance = labels == 1, whole.chances[known, 1]
         here = measures.rates(happened, decided == 1)
         shown.append(
@@ -117,24 +119,16 @@ def _confusion_alt(counts: np.ndarray, names: tuple[str, ...]) -> str:
 def _predicted(whole: Whole) -> list[Block]:
     spec, truth, predicted = whole.spec, whole.labels[whole.known], whole.outputs[whole.known, 0]
     ends = np.concatenate([truth, predicted])
-    show = lambda value: words.outcome(spec, value)  # noqa: E731
-    title = spec.outcome.title
-    alt = f"Predicted against true {title} of {counted(len(truth), 'row')}: off by {show(whole.fit.error)} on average."
-    fitted = Chart(
-        "Predicted against true",
-        alt,
-        Axis.around(f"true {title}", ends, show),
-        Axis.around(f"predicted {title}", ends, show),
-    )
+    show, title, missed = _bare(spec), spec.outcome.title, predicted - truth
+    unit = f", {spec.outcome.unit}" if spec.outcome.unit else ""
+    error = words.outcome(spec, whole.fit.error)
+    alt = f"Predicted against true {title} of {counted(len(truth), 'row')}: off by {error} on average."
+    across, upwards = (Axis.around(f"{which} {title}{unit}", ends, show) for which in ("true", "predicted"))
+    fitted = Chart("Predicted against true", alt, across, upwards)
     fitted = fitted.line([ends.min(), ends.max()], [ends.min(), ends.max()], "quiet", "dotted", 0.8)
-    missed = predicted - truth
-    alt = f"What is missed: from {show(missed.min())} to {show(missed.max())}."
-    off = Chart(
-        "What is missed, above the line too high",
-        alt,
-        Axis.around(f"true {title}", truth, show),
-        Axis.around("predicted less true", missed, show),
-    )
+    alt = f"What is missed: from {show(missed.min())} to {show(missed.max())}{unit}."
+    across, upwards = Axis.around(f"true {title}{unit}", truth, show), Axis.around(f"too high{unit}", missed, show)
+    off = Chart("Predicted less true", alt, across, upwards)
     off = off.line([truth.min(), truth.max()], [0, 0], "quiet", "dotted", 0.8)
     for i in range(0, len(truth), max(1, len(truth) // _MOST_DOTS)):
         fitted = fitted.dot(float(truth[i]), float(predicted[i]), size=1.0)
@@ -251,24 +245,22 @@ def groups(whole: Whole) -> Section:
     """How often each group is decided which way, and how often otherwise than labelled: figures, no verdict."""
     question, spec = "Do the figures differ between groups?", whole.spec
     grouping = [i for i, feature in enumerate(spec.features) if _groups(feature)] if spec.modality == "table" else []
-    if not grouping or not whole.two:
-        why = "The schema names no groups of people: no feature is protected, and none is a category."
-        if not whole.two:
-            why = "Rates between groups are worked out for decisions between two classes."
+    if not grouping:
+        why = "The schema names no groups: no feature is protected, and none is a category."
         if spec.modality != "table":
             why = "Pictures and texts have no columns that name groups."
-        needed = "a table with columns that name groups, and a decision between two classes."
-        blank = blocks.missing("differences between groups", why, needed)
+        blank = blocks.missing("differences between groups", why, "a table with columns that name groups.")
         return blocks.section(question, "Differences between groups are not in this report.", [blank], 60)
     shown = [_group_table(whole, i) for i in grouping[:_MOST_GROUPINGS]]
-    names = [spec.features[i].title for i in grouping[:_MOST_GROUPINGS]]
-    heading = f"Rates for groups by {listed([words.capital(names[0]), *names[1:]])}: figures, no verdict."
+    names = [words.capital(spec.features[i].title) for i in grouping[:_MOST_GROUPINGS]]
     left = len(grouping) - len(shown)
     said = whole.rows + (f", {counted(left, 'further feature')} not listed" if left else "")
+    unit = "All in per cent, w" if spec.classes else "W"
     told = (
-        "Groups may differ in what they bring, in how they were labelled and in how they are decided; these figures do "
-        "not tell these apart, and no single one of them settles whether a difference is justified."
+        f"{unit}ith 95% intervals. Groups may differ in what they bring, in how they were labelled and in how they are "
+        "decided; these figures do not tell these apart, and none of them settles whether a difference is justified."
     )
+    heading = f"Rates for groups by {listed(names)}: figures, no verdict."
     return blocks.section(question, heading, [*shown, whole.source(said, whole.dossier.judged), blocks.text(told)])
 
 
@@ -278,42 +270,37 @@ def _groups(feature: Feature) -> bool:
 
 def _group_table(whole: Whole, place: int) -> Block:
     feature, spec = whole.spec.features[place], whole.spec
-    values = whole.dossier.judged.query.rows[:, place]
-    rows = []
-    for name, inside in _members(feature, values):
-        chosen = whole.decided[inside] == 1
-        labels, known = whole.labels[inside], whole.known[inside]
-        wrong = {k: chosen[known & (labels == k)] != bool(k) for k in (0, 1)}
-        rows.append(
-            [
-                name,
-                f"{int(inside.sum()):,}",
-                _with_interval(int(chosen.sum()), len(chosen)),
-                *(_with_interval(int(wrong[k].sum()), len(wrong[k])) for k in (1, 0)),
-            ]
-        )
-    head = [
-        f"{words.capital(feature.title)}{', protected' if feature.protected else ''}",
-        "rows",
-        f"decided {spec.classes[1]}",
-        f"labelled {spec.classes[1]}, not decided so",
-        f"labelled {spec.classes[0]}, not decided so",
-    ]
-    return blocks.table(head, rows, folded=False, widths=(2, 0.6, 2, 2, 2))
-
-
-def _members(feature: Feature, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """The groups that a feature makes: its categories, or quarters of its values."""
-    if feature.kind in ("category", "boolean"):
-        found = [(feature.show(value), values == value) for value in np.unique(values[~np.isnan(values)])]
+    if spec.classes:
+        chosen = whole.dossier.target.output
+        rate, wrong, what = whole.decided == chosen, whole.decided != whole.labels, f"decided {spec.classes[chosen]}"
+        missed = "not decided as labelled"
     else:
-        ends = np.unique(np.nanquantile(values, [0, 0.25, 0.5, 0.75, 1]))
-        found = [
-            (f"{feature.show(low)} to {feature.show(high)}", (values >= low) & ((values < high) | (high == ends[-1])))
-            for low, high in zip(ends[:-1], ends[1:], strict=True)
+        rate, wrong = whole.outputs[:, 0], np.abs(whole.outputs[:, 0] - whole.labels)
+        what, missed = f"mean predicted {spec.outcome.title}", "mean distance from the true number"
+    values, coded = whole.dossier.judged.query.rows[:, place], feature.kind in ("category", "boolean")
+    rows = [
+        [
+            words.group_name(feature, each),
+            f"{each.rows:,}",
+            *(_estimated(spec, figure) for figure in (each.rate, each.rate_gap, each.wrong, each.wrong_gap)),
         ]
-    missing = np.isnan(values)
-    return [*found, *([("missing", missing)] if missing.any() else [])]
+        for each in measures.groups(values, coded, rate, wrong, whole.known)
+    ]
+    name = f"{words.capital(feature.title)}{', protected' if feature.protected else ''}"
+    head = [name, "rows", what, "than the others", missed, "than the others"]
+    return blocks.table(head, rows, folded=False, widths=(2, 0.8, 2.6, 2.8, 2.6, 2.8), dense=True)
+
+
+def _estimated(spec: ModelSpec, found: measures.Estimate | None) -> str:
+    """ "30.4 (26.5 to 34.7)", in per cent or in the unit of the predicted number."""
+    if found is None:
+        return "none"
+    show = (lambda value: f"{100 * value:.1f}".replace("-", MINUS)) if spec.classes else _bare(spec)
+    return f"{show(found.value)} ({show(found.low)} to {show(found.high)})"
+
+
+def _bare(spec: ModelSpec) -> Callable[[float], str]:
+    return lambda value: replace(spec.outcome, unit="").show(value).replace("-", MINUS)
 
 
 # --- attacks ---------------------------------------------------------------------------------------------------------
@@ -348,6 +335,7 @@ def attacks(whole: Whole) -> Section:
             f"{len(usual.query)} rows, the same in each, with equal noise as the control", *whole.dossier.strongest
         ),
         _attack_table(whole),
+        blocks.listed(words.attack_checks_sentences(whole.model, usual.method, _checks(whole))),
     ]
     return blocks.section(
         question,
@@ -355,6 +343,11 @@ def attacks(whole: Whole) -> Section:
         [*shown, *_shift(whole), blocks.title("", "What was not tested", 40), blocks.listed([*refused, *_NEVER])],
         75,
     )
+
+
+def _checks(whole: Whole) -> measures.AttackChecks:
+    d = whole.dossier
+    return measures.attack_checks(d.strongest, d.others, d.extreme)
 
 
 def _threat(whole: Whole) -> list[tuple[str, str]]:
@@ -413,7 +406,7 @@ def curve(whole: Whole, height: int = 52) -> Chart:
 
 def _attack_table(whole: Whole) -> Block:
     rows = []
-    for each in whole.dossier.attacked:
+    for each in (*whole.dossier.attacked, *([whole.dossier.extreme] if whole.dossier.extreme else [])):
         held, size = whole.held(each), percent(each.size) if each.norm == "linf" else number(each.size)
         before, after, noise = (f"{round(part * held.rows)}" for part in (held.accuracy, held.attacked, held.noise))
         rows.append(

@@ -93,6 +93,11 @@ class Whole:
     def two(self) -> bool:
         return len(self.spec.classes) == 2
 
+    @property
+    def ranks(self) -> bool:
+        """Whether the judged rows can tell how well its scores rank: two classes, with rows of both."""
+        return self.two and len(np.unique(self.labels[self.known])) == 2
+
     @cached_property
     def fit(self) -> measures.Fit:
         """How near predicted numbers come; of a model that predicts one."""
@@ -224,7 +229,12 @@ class Whole:
             parts.append(f"a change of {size} turns {right - left} of {right} right decisions")
         if self.reasons:
             tested, found, _ = self.swaps
-            parts.append(f"{found} of {counted(tested, 'reason')} stood their tests")
+            told = (
+                f"{found} of {counted(tested, 'reason')} stood their tests"
+                if tested
+                else "no case has a reason to test"
+            )
+            parts.append(told)
         return words.capital(f"{listed(parts)}.")
 
     def findings(self) -> list[Finding]:
@@ -243,9 +253,10 @@ class Whole:
         right, rows = int((self.decided == self.labels)[self.known].sum()), int(self.known.sum())
         low, high = measures.wilson(right, rows)
         lines = [Finding("Decided as labelled", share(right / rows), interval(low, high), mark)]
-        if self.two:
-            area = measures.roc(self.labels[self.known], self.chances[self.known, 1]).area
-            lines.append(Finding("Area under the ROC curve", f"{area:.3f}", "0.5 is chance, 1 ranks every pair", mark))
+        if self.ranks:
+            area = measures.area(self.labels[self.known], self.chances[self.known, 1])
+            said = f"95% interval {area.low:.3f} to {area.high:.3f}; 0.5 is chance"
+            lines.append(Finding("Area under the ROC curve", f"{area.value:.3f}", said, mark))
         return lines
 
     def _moved(self) -> list[Finding]:

@@ -13,7 +13,7 @@ import numpy as np
 from core.digest import short
 from core.likeness import Drift, Unlikeness
 from core.measures import AttackChecks, Fit, Group, TokenEffect, fit
-from core.nouns import Feature, MethodId, ModelFile, ModelSpec, Query, Subject, Target
+from core.nouns import Feature, MethodId, ModelFile, ModelSpec, Pixels, Query, Subject, Target
 from core.results import Agreement, Attacked, Attribution, Comparison, Prediction, Result, agreement
 from core.scores import decide, probabilities
 from reports.factors import Factor, bars, drivers, factors, families, importance
@@ -641,10 +641,15 @@ def size_phrase(spec: ModelSpec, norm: str, size: float) -> str:
     each = things(spec)
     if norm == "l2":
         return f"length {number(size)} over all {plural(each)} together (each {each}'s range counts as 1)"
-    if spec.modality == "image" and len({feature.span for feature in spec.features}) == 1:
+    if spec.modality == "image" and _alike(spec):
         span = spec.features[0].span
         return f"at most {_short_number(size * span)} of {_short_number(span)} in each pixel"
     return f"at most {percent(size)} of each {each}'s range"
+
+
+def _alike(spec: ModelSpec) -> bool:
+    """Whether all features have the same range; those of a picture are not gone through one by one."""
+    return isinstance(spec.features, Pixels) or len({feature.span for feature in spec.features}) == 1
 
 
 def attack_statement(subject: Subject, model: ModelFile, comparison: Comparison) -> list[str]:
@@ -686,7 +691,8 @@ def attack_checks_sentences(model: ModelFile, attack: MethodId, found: AttackChe
     if found.standing:
         decisions = counted(found.standing, "decision")
         holds, why = "holds" if found.standing == 1 else "hold", "the attack stops short"
-        if not all(feature.mutable and feature.direction == "any" for feature in model.spec.features):
+        table = model.spec.modality == "table"
+        if table and not all(feature.mutable and feature.direction == "any" for feature in model.spec.features):
             why = "what may not be changed keeps them, or the attack stops short"
         failed.append(f"{decisions} {holds} although every value may move through its whole range: {why}.")
     if failed:

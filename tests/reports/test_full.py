@@ -208,3 +208,42 @@ def test_without_answers_performance_is_not_examined(loans: World) -> None:
     subject = replace(found.subject, dataset=data)
     text = text_of(pdf.build(full.report(replace(found, subject=subject), STAMP)))
     assert "how well it decides cannot be told" in text and "Not examined: performance" in text
+
+
+def test_the_data_are_described(loans: World) -> None:
+    text = text_of(pdf.build(full.report(dossier(loans), STAMP)))
+    for said in (
+        "Held out of training 200",
+        "True answers 200:",
+        "Reference 100 rows, drawn with seed 7",
+        "Data digest",
+    ):
+        assert said in text
+
+
+def test_an_attack_that_fails_a_check_is_said_to(loans: World) -> None:
+    found = dossier(loans)
+    first, *rest = found.attacked
+    idle = replace(rest[-1], attacked_class=rest[-1].clean_class)
+    turned = replace(first, attacked_class=1 - first.clean_class)
+    text = text_of(pdf.build(full.report(replace(found, attacked=(turned, rest[0], idle)), STAMP)))
+    assert "turns fewer decisions at a larger size" in text
+
+
+def test_a_reference_unlike_the_data_is_warned_of(loans: World) -> None:
+    found = dossier(loans)
+    query = found.grounds[0].explained.query
+    alike = replace(query.reference, rows=np.repeat(query.reference.rows[:1], len(query.reference), axis=0))
+    planted = replace(found.grounds[0].explained, query=replace(query, reference=alike))
+    grounds = (replace(found.grounds[0], explained=planted), *found.grounds[1:])
+    assert "Warning: the reference is not like" in text_of(
+        pdf.build(full.report(replace(found, grounds=grounds), STAMP))
+    )
+
+
+def test_answers_of_one_class_alone_rank_nothing(loans: World) -> None:
+    found = dossier(loans)
+    data = replace(found.subject.dataset, labels=np.zeros(len(found.subject.dataset), int))
+    report = full.report(replace(found, subject=replace(found.subject, dataset=data)), STAMP)
+    text = text_of(pdf.build(report))
+    assert "Area under the ROC curve" not in text and "decision and label agree on" in text
