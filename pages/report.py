@@ -19,12 +19,14 @@ def render(ctx: Context) -> None:
     with left:
         wish = reporting.wish(ctx, audience)
     with right:
-        made = reporting.made(ctx, wish)
+        made = reporting.signed(ctx, reporting.made(ctx, wish))
         _leaf(made.pages)
     with heading.container():
         parts.headline(reporting.headline(ctx, audience, made))
     with left:
         reporting.take_away(ctx, made)
+        if made.published is None:
+            reporting.offer_to_sign(ctx, made)
 
 
 def _leaf(pages: list[bytes]) -> None:

@@ -84,12 +84,15 @@ class Mailing:
 # --- asking ----------------------------------------------------------------------------------------------------------
 
 
-def letters(desk: Desk, mailing: Mailing, positions: Sequence[int]) -> list[Letter]:
-    """The letters on these rows of a mailing, by position."""
+def letters(
+    desk: Desk, mailing: Mailing, positions: Sequence[int], heard: Callable[[float], None] | None = None
+) -> list[Letter]:
+    """The letters on these rows of a mailing, by position. `heard` hears the share done of each question in turn."""
     subject, model, spec = mailing.asked, mailing.model, mailing.model.spec
 
     def ask(method: Method, queries: Sequence[Query]) -> list[Result]:
-        return ask_each(desk.ask, desk.engine.store, [Question(model, method, query) for query in queries])
+        questions = [Question(model, method, query) for query in queries]
+        return ask_each(lambda each: desk.ask(each, heard), desk.engine.store, questions)
 
     method = default_pair(spec)[0]()
     targets = [Target(output, method.scales(spec)[0]) for output in _explained(mailing, positions, ask)]

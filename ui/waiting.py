@@ -113,8 +113,7 @@ def work(key: str, run: Callable[[Progress, Callable[[], bool]], T], what: str) 
                 st.button("Cancel", key=f"cancel-{key}", on_click=_cancelled().add, args=(key,))
                 st.skeleton(height=120)
         while not wait([future], timeout=0.2).done:
-            done = min(1.0, share[0])
-            bar.progress(done, text=f"{what}{_to_go(done, time.monotonic() - begun)}")
+            bar.progress(min(1.0, share[0]), text=f"{what}, {time.monotonic() - begun:.0f} s so far")
     except StopException:  # the person has left, or called it off
         stopped.set()
         raise
@@ -146,16 +145,12 @@ def _queued(desk: Desk, jobs: Sequence[Job]) -> str:
 
 def _outlook(jobs: Sequence[Job], share: float) -> str:
     """How far it is and how long it may still take."""
+    elapsed = max(job.elapsed for job in jobs)
     done = f", {sum(job.done for job in jobs)} of {len(jobs)} done" if len(jobs) > 1 else ""
-    return f"{done}{_to_go(share, max(job.elapsed for job in jobs))}"
-
-
-def _to_go(share: float, elapsed: float) -> str:
-    """How long it may still take, once that can be told."""
     if share < 0.03 or elapsed < 1:
-        return ""
+        return done
     left = elapsed * (1 - share) / share
-    return f", about {left:.0f} s to go" if left >= 1.5 else ", nearly there"
+    return f"{done}, about {left:.0f} s to go" if left >= 1.5 else f"{done}, nearly there"
 
 
 def _cancel(desk: Desk, jobs: tuple[Job, ...]) -> None:

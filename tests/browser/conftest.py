@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from access.sessions import COOKIE
 from tests.browser.harness import DESKTOP, ROOT, Faults, chromium, running_app, screenshot
+from tests.providers.hosted import Hosted
 
 LOG = pytest.StashKey[Path]()
 
@@ -62,6 +64,29 @@ def open_page(browser, app_url, faults) -> Iterator[Callable[..., Page]]:
 def page(open_page) -> Page:
     """One empty page on the app, light and as wide as a desk."""
     return open_page()
+
+
+@pytest.fixture
+def enter(browser, house: Hosted, faults) -> Iterator[Callable[..., Page]]:
+    """An empty page in a fresh browser in which somebody is signed in at `house`, which is the test's own fixture.
+
+    At the end none may have complained.
+    """
+    contexts = []
+
+    def enter(sub: str, size: tuple[int, int] = DESKTOP) -> Page:
+        viewport = {"width": size[0], "height": size[1]}
+        context = browser.new_context(base_url=house.origin, viewport=viewport, accept_downloads=True)
+        cookie = house.signed_in(sub).cookies[COOKIE]
+        context.add_cookies([{"name": COOKIE, "value": cookie, "url": house.origin}])
+        faults.watch(context)
+        contexts.append(context)
+        return context.new_page()
+
+    yield enter
+    for context in contexts:
+        context.close()
+    assert not faults, "\n".join(faults)
 
 
 @pytest.hookimpl(wrapper=True)

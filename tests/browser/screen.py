@@ -91,3 +91,24 @@ def saved(download, folder: Path) -> bytes:
     path = folder / download.suggested_filename
     download.save_as(path)
     return path.read_bytes()
+
+
+def taken_away(page: Page, label: str, folder: Path) -> Path:
+    """The file that the download button called `label` gives."""
+    with page.expect_download() as coming:
+        page.get_by_role("button", name=label, exact=True).click()
+    path = folder / coming.value.suggested_filename
+    coming.value.save_as(path)
+    return path
+
+
+def sign(page: Page, author: str) -> None:
+    """Signs the report in view."""
+    page.get_by_role("button", name="Sign as final").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    at_rest(page)
+    dialog.get_by_label("Author").fill(author)
+    dialog.get_by_role("button", name="Sign it for good").click()
+    expect(page.get_by_text(re.compile("^Signed as final on "))).to_be_visible()
+    at_rest(page)

@@ -4,13 +4,13 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from access.sessions import COOKIE
-from tests.browser.harness import DESKTOP, PHONE, Faults, at_rest, axe, too_wide, visit
+from tests.browser.harness import DESKTOP, PHONE, at_rest, axe, too_wide, visit
 from tests.browser.screen import LONGEST, PATIENCE, heading, reads, saved
 from tests.providers.hosted import Hosted, hosted
 from tests.providers.providers import Somebody
@@ -28,27 +28,6 @@ VIEWS = ("rows", "sample", "own", "again", "said")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
     with hosted(tmp_path_factory.mktemp("shared"), PEOPLE) as running:
         yield running
-
-
-@pytest.fixture
-def enter(browser, house: Hosted) -> Iterator[Callable[..., Page]]:
-    """An empty page in a fresh browser in which somebody is signed in. At the end none may have complained."""
-    contexts: list[BrowserContext] = []
-    faults = Faults()
-
-    def enter(sub: str, size: tuple[int, int] = DESKTOP) -> Page:
-        viewport = {"width": size[0], "height": size[1]}
-        context = browser.new_context(base_url=house.origin, viewport=viewport, accept_downloads=True)
-        cookie = house.signed_in(sub).cookies[COOKIE]
-        context.add_cookies([{"name": COOKIE, "value": cookie, "url": house.origin}])
-        faults.watch(context)
-        contexts.append(context)
-        return context.new_page()
-
-    yield enter
-    for context in contexts:
-        context.close()
-    assert not faults, "\n".join(faults)
 
 
 @pytest.fixture(scope="module")
