@@ -21,7 +21,7 @@ class CaseFile:
     `outputs` is the model's prediction of the one row the case is about, `population` that of the reference rows,
     `attributions` the same row and target by one or more methods, the first of which is told in words. `sections` are
     the chosen ones of `SECTIONS`; the cover is always there. `grounds` is what the reasons for the decision rest on,
-    None where they were not asked for.
+    None where the first method compares with nothing.
     """
 
     subject: Subject
@@ -74,7 +74,7 @@ class CaseFile:
 
     @cached_property
     def reasons(self) -> Reasons | None:
-        """The reasons for the decision, or why there are none; None where they were not asked for."""
+        """The reasons for the decision, or why there are none; None where there are no grounds."""
         return None if self.grounds is None else reasons(self.subject, self.model, self.grounds)
 
     @cached_property

@@ -60,22 +60,23 @@ def gather(
     attack: Attack | None,
     sections: tuple[str, ...],
     progress: Progress | None = None,
-    reasoned: bool = False,
 ) -> CaseFile:
-    """The case file on one row. `attack` None: none is run, and the report has no attack section. `reasoned`: with what
-    the reasons rest on, by the first explainer.
+    """The case file on one row. `attack` None: none is run, and the report has no attack section.
+
+    Reasons are those of the first explainer; there are none where it compares with nothing.
     """
-    steps = 2 + len(explainers) + (4 if attack else 0) + (1 + RESAMPLES if reasoned else 0)
+    steps = 2 + len(explainers) + 1 + RESAMPLES + (4 if attack else 0)
     asking = _Asking(desk, model, "quick", steps, progress)
     (outputs,) = asking.ask(Predict(), prediction_query(subject, model, [row]))
     (population,) = asking.ask(Predict(), population_query(model, reference))
     query = explain_query(subject, model, [row], target, reference)
     attributions = tuple(found for method in explainers for found in asking.ask(method, query))
-    grounds = _grounds(asking, subject, explainers[0], attributions[0])[0] if reasoned else None
+    grounds = _grounds(asking, subject, explainers[0], attributions[0])[0] if attributions[0].compares else None
     comparison = None
     if attack is not None:
         (attacked,) = asking.ask(attack, attack_query(subject, model, [row]))
         comparison = Comparison(attacked, *asking.ask(explainers[0], *shifted_queries(query, attacked)))
+    asking.done()
     return CaseFile(subject, model, outputs, population, attributions, comparison, sections, grounds)
 
 
