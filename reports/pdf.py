@@ -12,7 +12,6 @@ from reports.report import Report
 
 _HERE = Path(__file__).parent
 _FONTS = _HERE / "fonts"
-_TYPE = {"font_paths": [str(_FONTS)], "ignore_system_fonts": True}
 _STANDARDS = ["a-3a", "ua-1"]
 _TEMPLATES = {"letter": "letter.typ", "summary": "summary.typ"}
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
@@ -25,7 +24,7 @@ def build(report: Report) -> bytes:
     """The report. Everything it says goes in as data, so names print as they are spelled."""
     import typst
 
-    pdf = typst.compile(_sources(report), **_TYPE, pdf_standards=_STANDARDS)
+    pdf = typst.compile(_sources(report), font_paths=_type(), pdf_standards=_STANDARDS)
     return pdf + b"\n"  # what a signature appends begins on a line of its own, as PDF/A asks
 
 
@@ -33,7 +32,7 @@ def preview(report: Report) -> list[bytes]:
     """The report's pages as PNG pictures."""
     import typst
 
-    pages = typst.compile(_sources(report), **_TYPE, format="png", ppi=110)
+    pages = typst.compile(_sources(report), font_paths=_type(), format="png", ppi=110)
     return pages if isinstance(pages, list) else [pages]
 
 
@@ -81,6 +80,14 @@ def _breakable(text: str) -> str:
 
 def _is_digest(word: str) -> bool:
     return len(word) == 64 and all(character in "0123456789abcdef" for character in word)
+
+
+@cache
+def _type() -> Any:
+    """The bundled fonts and no others, read once."""
+    import typst
+
+    return typst.Fonts(include_system_fonts=False, font_paths=[str(_FONTS)])
 
 
 @cache
