@@ -78,6 +78,9 @@ class Explainer(ABC):
     def explain(self, model: Model, query: Query, progress: Progress = silent) -> Attribution:
         """The attribution of `query`, checked: shape, finite values, and the residual against the
         model's own predictions.
+
+        A row's values are those that it has alone: exactly of trees, which are walked row by row; elsewhere up to the
+        rounding of the model's own sums. `spread` and `tolerance` are of all rows together.
         """
         self.check(model.spec, query.target)
         if self.needs_reference and (query.reference is None or not len(query.reference)):

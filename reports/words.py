@@ -525,7 +525,7 @@ def unlike_sentence(subject: Subject, model: ModelFile, row_id: str, likeness: U
     spec, rows, outside = model.spec, plural(subject.row_noun), likeness.outside[index]
     distance, usual = number(float(likeness.distance[index])), number(likeness.usual)
     if outside and spec.modality == "table":
-        titles = [spec.features[place].title for place in outside]
+        titles = [_within(spec.features[place].title) for place in outside]
         why = f"{_some(titles)} {'lies' if len(titles) == 1 else 'lie'} outside what the data hold"
     elif outside:
         why = f"{counted(len(outside), things(spec))} {'lies' if len(outside) == 1 else 'lie'} outside the range"
@@ -580,11 +580,11 @@ def drift_sentence(subject: Subject, model: ModelFile, found: Drift | None) -> s
     if found is None or not found.found:
         return ""
     spec = model.spec
-    titles = [spec.features[place].title for place in found.features]
+    titles = [_within(spec.features[place].title) for place in found.features]
     if spec.modality == "image":
         titles = [f"the {families(spec)[place].title}" for place in found.features]
-    parts = [*(["the true answers"] if found.answers else []), *([_some(titles)] if titles else [])]
-    said = [f"it differs in {listed(parts)}"] if parts else []
+    named = [*(["the true answers"] if found.answers else []), *titles]
+    said = [f"it differs in {_some(named)}"] if named else []
     if found.repeated:
         said.append(f"{found.repeated:,} of its rows {'is' if found.repeated == 1 else 'are'} there more than once")
     return (
@@ -597,7 +597,7 @@ def _some(titles: list[str]) -> str:
     """The first few of them."""
     if len(titles) <= _MOST_NAMED:
         return listed(titles)
-    return f"{', '.join(titles[:_MOST_NAMED])} and {counted(len(titles) - _MOST_NAMED, 'more feature')}"
+    return f"{', '.join(titles[:_MOST_NAMED])} and {len(titles) - _MOST_NAMED} more"
 
 
 def _capital_the(spec: ModelSpec, factor: Factor) -> str:
@@ -684,8 +684,10 @@ def attack_checks_sentences(model: ModelFile, attack: MethodId, found: AttackChe
     if found.grows is False:
         failed.append(f"{title} turns fewer decisions at a larger size: it stops short, and more may turn.")
     if found.beaten_by:
-        others = listed([method_title(MethodId(name, "")) for name in found.beaten_by])
-        failed.append(f"{others} turned more decisions than {title} at the same size: take the least that held.")
+        others = listed([_within(method_title(MethodId(name, ""))) for name in found.beaten_by])
+        failed.append(
+            f"{capital(others)} turned more decisions than {title} at the same size: take the least that held."
+        )
     if not found.beats_noise:
         failed.append(f"Random noise turns more decisions than {title} of the same size: its figures say little.")
     if found.standing:

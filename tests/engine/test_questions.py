@@ -7,7 +7,8 @@ import pytest
 
 from attacks import ATTACKS
 from core.errors import UserFacingError
-from core.nouns import Dataset, Feature, ModelFile, ModelSpec, Subject, Target, Vocabulary
+from core.nouns import Dataset, Feature, MethodId, ModelFile, ModelSpec, Subject, Target, Vocabulary
+from core.results import Attacked
 from engine.questions import (
     attack_query,
     attack_refusals,
@@ -18,6 +19,9 @@ from engine.questions import (
     explain_query,
     explainers_for,
     prediction_query,
+    resampled_queries,
+    shifted_queries,
+    swap_query,
 )
 from engine.subjects import load_subject, subject_names
 
@@ -89,3 +93,48 @@ def test_texts_and_predicted_numbers_are_explained_and_not_attacked() -> None:
         assert len(refusals) == len(ATTACKS)
     assert all("hide single words" in sentence for _, sentence in attack_refusals(text))
     assert all("predicts a number" in sentence for _, sentence in attack_refusals(number))
+
+
+def test_a_swap_puts_one_part_after_the_other_at_the_references_values() -> None:
+    subject = load_subject("loans")
+    model, reference = subject.model(), subject.reference(4, 3)
+    query = explain_query(subject, model, [9, 5], Target(1, "margin"), reference)
+    asked = swap_query(query, 1, [(2,), (4, 5)])
+    assert len(asked) == 1 + 2 * 4 and asked.row_ids[0] == subject.dataset.row_ids[5]
+    assert len(set(asked.row_ids)) == len(asked) and (asked.target, asked.reference) == (query.target, None)
+    row, swapped = query.rows[1], asked.rows[1:].reshape(2, 4, -1)
+    np.testing.assert_array_equal(asked.rows[0], row)
+    for part, rows in zip([(2,), (4, 5)], swapped, strict=True):
+        np.testing.assert_array_equal(rows[:, part], reference.rows[:, part])
+        kept = [place for place in range(len(row)) if place not in part]
+        np.testing.assert_array_equal(rows[:, kept], np.tile(row[kept], (4, 1)))
+    few = swap_query(query, 0, [(2,)], most=2 * len(row))
+    np.testing.assert_array_equal(few.rows[1:, 2], reference.rows[[0, 3], 2])
+    assert len(swap_query(query, 0, [])) == 1
+
+
+def test_resamples_are_other_references_of_the_same_size() -> None:
+    subject = load_subject("tumours")
+    query = explain_query(subject, subject.model(), [1], Target(1, "margin"), subject.reference(30, 4))
+    found = resampled_queries(subject, query, 3)
+    assert [(each.reference.seed, len(each.reference)) for each in found] == [(5, 30), (6, 30), (7, 30)]
+    assert all(replace(each, reference=query.reference).digest == query.digest for each in found)
+    every = replace(query, reference=subject.reference(len(subject.dataset)))
+    chosen = replace(query, reference=replace(query.reference, seed=None))
+    assert resampled_queries(subject, every, 3) == resampled_queries(subject, chosen, 3) == []
+
+
+def test_shifted_questions_are_about_the_first_of_the_attacked_rows() -> None:
+    subject = load_subject("digits")
+    model = subject.model()
+    asked = attack_query(subject, model, [3, 4, 5])
+    moved, nothing, decided = asked.rows + 1, np.zeros((3, 10)), np.zeros(3)
+    found = Attacked(
+        asked, MethodId("pgd", "1"), "linf", 0.1, moved, asked.rows, decided, decided, nothing, nothing, nothing,
+        decided, decided, decided, 1,
+    )  # fmt: skip
+    query = explain_query(subject, model, [3, 4], Target(1, "logit"), subject.reference(5))
+    before, after, noise = shifted_queries(query, found)
+    assert before is query and (after.row_ids, after.reference) == (query.row_ids, query.reference)
+    np.testing.assert_array_equal(after.rows, query.rows + 1)
+    np.testing.assert_array_equal(noise.rows, query.rows)

@@ -102,6 +102,15 @@ def test_a_rows_answer_does_not_hang_on_its_neighbours(kind, case):
     np.testing.assert_allclose(alone, together, rtol=1e-4, atol=1e-5)
 
 
+@on([(kind, case) for kind, case in APPLIES if "trees" in case.model.spec.capabilities])
+def test_a_rows_answer_about_trees_is_the_same_to_the_last_bit_among_others(kind, case):
+    together = kind().explain(case.model, case.query(rows=np.concatenate([case.rows] * 5)))
+    for index, row in enumerate(case.rows):
+        alone = kind().explain(case.model, case.query(rows=row[None]))
+        np.testing.assert_array_equal(alone.values[0], together.values[index])
+        np.testing.assert_array_equal(alone.output[0], together.output[index])
+
+
 @on(APPLIES)
 def test_model_and_rows_are_left_as_they_were(kind, case):
     query = case.query()

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.measures import TokenEffect, fit
-from core.nouns import Target
+from core.likeness import Drift, Unlikeness
+from core.measures import AttackChecks, Group, TokenEffect, fit
+from core.nouns import MethodId, Target
 from core.results import Agreement
 from engine.subjects import load_subject
 from reports import words
@@ -316,3 +317,76 @@ def test_rows_are_called_held_out_only_where_that_is_known():
     said = words.judged_sentence(unknown, 100, 1)
     assert said.startswith(f"100 rows with a true answer, drawn with seed 1 from {rows}.")
     assert "not known" in said and "held-out" not in said
+
+
+# --- what is unlike the data, attacks and groups ----------------------------------------------------------------------
+
+
+def unlikeness(outside: tuple[int, ...] = (), distance: float = 0.6) -> Unlikeness:
+    return Unlikeness(np.array([0.1, distance]), 0.4, ((), outside))
+
+
+def test_a_row_unlike_the_data_is_named_with_what_is_strange(loans, scans, reviews) -> None:
+    def said(world, *given) -> str:
+        return words.unlike_sentence(world.subject, world.model, "7", unlikeness(*given), 1)
+
+    end = ". Nothing shows how the model does on such cases. Have a person look at it."
+    assert words.unlike_sentence(loans.subject, loans.model, "7", unlikeness(), 0) == ""
+    assert said(loans) == (
+        "Application 7 is unlike the data: its distance to the applications most like it is 0.60, and 99% of the "
+        f"applications lie within 0.40{end}"
+    )
+    assert said(loans, (0,)) == f"Application 7 is unlike the data: income lies outside what the data hold{end}"
+    assert "income, debt ratio and late payments lie outside" in said(loans, (0, 1, 2))
+    assert "1 pixel lies outside the range" in said(scans, (3,))
+    assert said(reviews) == (
+        "Review 7 is unlike the data: 60% of its words are in no other review; of 99% of the reviews at most 40% are"
+        f"{end}"
+    )
+
+
+def test_a_reference_unlike_the_data_is_named_with_its_features(loans, scans) -> None:
+    def said(world, features=(), answers=False, repeated=0) -> str:
+        return words.drift_sentence(world.subject, world.model, Drift(np.ones(9), features, answers, repeated))
+
+    assert words.drift_sentence(loans.subject, loans.model, None) == said(loans) == ""
+    assert said(loans, (1, 0), True, 3) == (
+        "Warning: the reference is not like the applications of the data: it differs in the true answers, debt "
+        "ratio and income, and 3 of its rows are there more than once. What is compared with it may mislead. Draw one "
+        "with a seed."
+    )
+    assert "differs in income, debt ratio, late payments, oldest account, purpose and 1 more" in said(loans, range(6))
+    assert "data: 1 of its rows is there more than once." in said(loans, repeated=1)
+    assert "it differs in the upper centre" in said(scans, (1,))
+
+
+def test_checks_that_an_attack_fails_are_said_one_by_one(loans, scans) -> None:
+    def said(world, *found) -> list[str]:
+        return words.attack_checks_sentences(world.model, MethodId("pgd", "1"), AttackChecks(*found))
+
+    assert said(loans, True, (), True, 0) == [
+        "Projected gradient (PGD) behaves as an attack should: more turn at a larger size, no other attack turns more, "
+        "noise turns no more and all turn without a limit."
+    ]
+    assert said(loans, None, None, True, None) == [
+        "Projected gradient (PGD) behaves as an attack should: noise turns no more."
+    ]
+    failed = said(loans, False, ("fgsm", "random_search"), False, 2)
+    assert len(failed) == 4 and failed[1].startswith("Fast gradient (FGSM) and random search turned more")
+    assert failed[3].endswith("every value may move through its whole range: the attack stops short.")
+    fixed = replace(loans.model.spec, features=(replace(loans.model.spec.features[0], mutable=False),))
+    (only,) = words.attack_checks_sentences(
+        replace(loans.model, spec=fixed), MethodId("pgd", "1"), AttackChecks(True, (), True, 1)
+    )
+    assert only.startswith("1 decision holds") and "what may not be changed keeps them" in only
+    assert not [text for text in (*failed, only, *said(scans, True, (), True, 0)) if FORBIDDEN.search(text)]
+
+
+def test_groups_have_names(loans) -> None:
+    income, *_, purpose, guarantor = loans.model.spec.features
+
+    def name(feature, lower: float, upper: float) -> str:
+        return words.group_name(feature, Group(np.ones(1), lower, upper, None, None, None, None))
+
+    assert name(income, 1000, 2000) == "1,000 to 2,000 EUR"
+    assert (name(purpose, 1, 1), name(guarantor, 1, 1), name(income, np.nan, np.nan)) == ("house", "yes", "missing")
