@@ -680,14 +680,13 @@ def robustness_sentence(subject: Subject, model: ModelFile, attacked: Attacked, 
 
 def attack_checks_sentences(model: ModelFile, attack: MethodId, found: AttackChecks) -> list[str]:
     """The checks that the strongest attack fails, a sentence each; where it fails none, one that says so."""
-    title, failed = method_title(attack), []
+    title, failed = _within(method_title(attack)), []
     if found.grows is False:
-        failed.append(f"{title} turns fewer decisions at a larger size: it stops short, and more may turn.")
+        failed.append(f"{capital(title)} turns fewer decisions at a larger size: it stops short, and more may turn.")
     if found.beaten_by:
         others = listed([_within(method_title(MethodId(name, ""))) for name in found.beaten_by])
-        failed.append(
-            f"{capital(others)} turned more decisions than {title} at the same size: take the least that held."
-        )
+        more = f"{capital(others)} turned more decisions than {title} at the same size"
+        failed.append(f"{more}: take the least that held.")
     if not found.beats_noise:
         failed.append(f"Random noise turns more decisions than {title} of the same size: its figures say little.")
     if found.standing:
@@ -702,7 +701,7 @@ def attack_checks_sentences(model: ModelFile, attack: MethodId, found: AttackChe
     passed = ["more turn at a larger size"] if found.grows else []
     passed += ["no other attack turns more"] if found.beaten_by == () else []
     passed += ["noise turns no more", *(["all turn without a limit"] if found.standing == 0 else [])]
-    return [f"{title} behaves as an attack should: {listed(passed)}."]
+    return [f"{capital(title)} behaves as an attack should: {listed(passed)}."]
 
 
 def group_name(feature: Feature, group: Group) -> str:
