@@ -2,6 +2,6 @@
 
 import sys
 
-from benchmarks import intake, landing, tree_shap, what_if
+from benchmarks import intake, landing, reports, tree_shap, what_if
 
-sys.exit(max([landing.main(), what_if.main(), tree_shap.main(), intake.main()]))
+sys.exit(max([landing.main(), what_if.main(), tree_shap.main(), intake.main(), reports.main()]))
