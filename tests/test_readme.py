@@ -12,8 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# The pages in docs/bring need the frameworks that they are about: tests/docs/test_bring.py runs them.
-TYPED = [path for path in DOCUMENTS if path.parent.name != "bring"]
+# The pages in docs/bring need the frameworks that they are about: tests/docs/test_bring.py runs them. A signed report
+# to check is made by tests/docs/test_verifying.py; what needs no Assay is run by tests/reports/test_standards.py.
+TYPED = [path for path in DOCUMENTS if path.parent.name != "bring" and path.name != "verifying.md"]
 SHELL = ("bash", "console", "sh", "shell")
 FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!\w+:|#)(?P<target>[^)#\s]+)")
