@@ -12,6 +12,7 @@ from access.exchange import bring_rows
 from command import asking, files
 from command.bar import bar
 from core.nouns import ModelFile, Subject
+from engine.own_rows import OWN
 from reports.batch import Mailing, file_name, write
 from reports.numbers import counted
 from reports.report import Stamp
@@ -58,9 +59,14 @@ def run(args: argparse.Namespace, desk: Desk, subject: Subject, model: ModelFile
 def _rows(
     args: argparse.Namespace, desk: Desk, subject: Subject, model: ModelFile
 ) -> tuple[np.ndarray, tuple[str, ...], bool]:
-    """The rows that the letters are about, their ids, and whether they come from a file."""
-    if _FILE.fullmatch(args.rows) or Path(args.rows).is_file():
-        return *bring_rows(desk, args.subject, model.spec, files.read(Path(args.rows))), True
-    places = asking.positions(subject, args.rows)
+    """The rows that the letters are about, their ids, and whether they come from a file.
+
+    Those of a file go by their own ids, unless one is also that of a row in the data.
+    """
     data = subject.dataset
+    if _FILE.fullmatch(args.rows) or Path(args.rows).is_file():
+        rows, named = bring_rows(desk, args.subject, model.spec, files.read(Path(args.rows)))
+        bare = tuple(each.removeprefix(OWN) for each in named)
+        return rows, named if set(bare) & set(data.row_ids) else bare, True
+    places = asking.positions(subject, args.rows)
     return data.rows[places], tuple(data.row_ids[place] for place in places), False

@@ -15,6 +15,8 @@ MOST = 2_000
 LARGEST = 20 << 20
 """Bytes of one file."""
 ID = "row_id"
+OWN = "own "
+"""What the ids of such rows begin with, so that none is taken for a row of the data."""
 
 
 def own_rows(
@@ -59,4 +61,4 @@ def _checked(arrays: dict[str, np.ndarray], spec: ModelSpec) -> tuple[np.ndarray
             raise ValueError("rows of another form")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise distrust() from error
-    return rows, tuple(f"own {each}" for each in ids)
+    return rows, tuple(f"{OWN}{each}" for each in ids)

@@ -25,6 +25,10 @@ _LIMITS = (
     "The reasons describe how the model arrived at its answer. They do not say what brings anything about in the "
     "world, and they are not advice on what to change. What is not named may have counted too."
 )
+_SILENCE = (
+    "That no reasons are named does not say that nothing counted, nor whether the answer is right. It is not advice on "
+    "what to change."
+)
 _ASK = (
     "You can ask whoever sent you this letter to have a person look at the decision again, to show you all data about "
     "you that the model was given, and to correct what is wrong in them. Which rights you have in this is for the law "
@@ -80,7 +84,7 @@ def report(letter: Letter, stamp: Stamp, command: str = "") -> Report:
         "sections": [
             _reasons(letter, found),
             *([_section("How sure this is", _sure(letter, found))] if found.found else []),
-            _section("What this does not say", f"{_LIMITS} {subject.limits}".rstrip()),
+            _section("What this does not say", f"{_LIMITS if found.found else _SILENCE} {subject.limits}".rstrip()),
             _section("What you can ask for", _ASK),
         ],
         "given": _given(letter),

@@ -66,15 +66,25 @@ def test_a_file_of_other_rows_gets_letters_too(here, capsys, ending: str) -> Non
     assert assay.main(f"{ASKED} --rows own.{ending} --out out".split()) == 0
     assert capsys.readouterr().out == "2 letters were written.\n"
     found = sorted(path.name for path in Path("out").iterdir())
-    assert len(found) == 4 and all(name.startswith("letter-own-") for name in found)
+    assert len(found) == 4 and all(name.startswith(("letter-a-1.", "letter-b.")) for name in found)
     told = [read(path.read_bytes()) for path in sorted(Path("out").glob("*.assay"))]
-    assert {each.manifest["row_ids"][0] for each in told} == {"own A-1", "own ../B"}
+    assert {each.manifest["row_ids"][0] for each in told} == {"A-1", "../B"}
     assert {each.manifest["command"] for each in told} == {
         f"python assay.py report loans --audience letter --reference 5 --rows own.{ending} --as-of 2026-11-23 --out out"
     }
     assert {each.manifest["data"]["digest"] for each in told} == {loans.dataset.digest}
     assert assay.main(f"{ASKED} --rows own.{ending} --out out".split()) == 0
     assert capsys.readouterr().out == "0 letters were written, and 2 were there already.\n"
+
+
+def test_an_id_that_the_data_has_too_is_told_apart(here) -> None:
+    loans = load_subject("loans")
+    table = parquet.read_table(ROOT / "sample_models/loans/data.parquet").slice(5, 1)
+    columns = {feature.name: table[feature.name] for feature in loans.model().spec.features}
+    pyarrow.csv.write_csv(pyarrow.table({"row_id": ["1001"], **columns}), "own.csv")
+    assert assay.main(f"{ASKED} --rows own.csv --out out".split()) == 0
+    (found,) = Path("out").glob("*.assay")
+    assert read(found.read_bytes()).manifest["row_ids"] == ["own 1001"]
 
 
 def test_one_that_is_stopped_says_how_far_it_came_and_goes_on(evidence: Path, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_row_unlike_the_data_gets_no_reasons_and_a_sentence(loans) -> None:
     text, _ = said(letter(loans, row, LOAN_EFFECTS, MARGIN, np.array([1.18])))
     assert "Why no reasons are named" in text and "unlike the data" in text
     assert "How sure this is" not in text and "1. Debt ratio" not in text
-    assert "What you can ask for" in text
+    assert "What you can ask for" in text and "does not say that nothing counted" in text
 
 
 def test_reasons_that_fail_a_test_are_left_out_or_all_of_them(declined) -> None:
