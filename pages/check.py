@@ -102,7 +102,7 @@ def _own(ctx: Context, heading: DeltaGenerator) -> None:
     with place.container():
         parts.headline(said)
     columns = {"row": list(found.query.row_ids), **listing.decisions(ctx.spec, rows, rows.positions)}
-    checking.frame({**columns, "moved most by": listing.moved_by(found, ctx.spec)}, said, "own")
+    checking.frame({**columns, "moved most by": listing.moved_by(found, ctx.subject, ctx.spec)}, said, "own")
     parts.proof(ctx, found)
 
 

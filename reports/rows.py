@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.likeness import unlike
 from core.nouns import ModelFile, ModelSpec, Subject
 from core.results import Attribution, rank_correlation
 from core.scores import decide, probabilities
@@ -11,6 +12,7 @@ from reports.factors import drivers
 from reports.numbers import chance, counted, listed, signed
 from reports.words import class_name, outcome, score_of
 
+UNLIKE = "unlike the data: have a person look at it"
 _TOP = 5
 
 
@@ -118,13 +120,15 @@ def decisions(spec: ModelSpec, rows: Decided, chosen: np.ndarray) -> dict[str, l
     return columns
 
 
-def moved_by(found: Attribution, spec: ModelSpec) -> list[str]:
-    """For each row what moved its score most, at most three factors with their effects."""
-    said = []
-    for index in range(len(found.query)):
-        named = drivers(found, spec, index, most=3)
-        said.append(", ".join(f"{each.label} ({signed(each.effect)})" for each in named) or "nothing stands out")
-    return said
+def moved_by(found: Attribution, subject: Subject, spec: ModelSpec) -> list[str]:
+    """For each row what moved its score most, at most three factors with effects; none of one unlike the data."""
+    strange = unlike(subject.dataset, spec, found.query.rows, found.query.row_ids).unlike
+    return [UNLIKE if strange[index] else _moved(found, spec, index) for index in range(len(found.query))]
+
+
+def _moved(found: Attribution, spec: ModelSpec, index: int) -> str:
+    named = drivers(found, spec, index, most=3)
+    return ", ".join(f"{each.label} ({signed(each.effect)})" for each in named) or "nothing stands out"
 
 
 def own_headline(subject: Subject, model: ModelFile, rows: Decided) -> str:

@@ -118,10 +118,16 @@ def test_rows_that_somebody_brought_are_said(loans: World, houses: World) -> Non
 
 def test_what_moved_each_row_is_said_or_that_nothing_stands_out(loans: World) -> None:
     found = loans.attribution(LOAN_ROW, LOAN_EFFECTS, Target(1, "margin"))
-    (said,) = listing.moved_by(found, loans.model.spec)
+    (said,) = listing.moved_by(found, loans.subject, loans.model.spec)
     assert said.startswith("Debt ratio 61 % (+0.84)")
     nothing = loans.attribution(LOAN_ROW, np.zeros(6), Target(1, "margin"))
-    assert listing.moved_by(nothing, loans.model.spec) == ["nothing stands out"]
+    assert listing.moved_by(nothing, loans.subject, loans.model.spec) == ["nothing stands out"]
+
+
+def test_a_row_unlike_the_data_gets_no_reasons(loans: World) -> None:
+    strange = LOAN_ROW * [9, 1, 1, 1, 1, 1]  # an income far beyond the bounds
+    found = loans.attribution(strange, LOAN_EFFECTS, Target(1, "margin"))
+    assert listing.moved_by(found, loans.subject, loans.model.spec) == [listing.UNLIKE]
 
 
 def test_two_samples_are_compared(loans: World) -> None:
