@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from reports.numbers import counted
 from ui import parts, problems, verifying
 from ui.bench import Bench
 from ui.page import Page
@@ -28,15 +27,12 @@ def render(ctx: Bench) -> None:
     found = verifying.verdict(ctx.desk, given)
     with heading.container():
         parts.headline(verifying.headline(given.name, found))
-    verifying.lines(found)
-    if found.bundle is None:
-        return
-    with st.expander("What it says it is", type="compact"):
+    if found.bundle is not None:
         verifying.about(found.bundle)
-    st.header("Compute it again", anchor=False)
-    with problems.shown():
-        differences = verifying.again(ctx.desk, given.key, found.bundle)
-        if differences is not None:
-            same = sum(each.ok for each in differences)
-            parts.paragraphs([f"{same} of {counted(len(differences), 'answer')} came out as the report has them."])
-            verifying.differences(differences)
+    verifying.lines(found.lines)
+    if found.bundle is not None:
+        st.header("Do its answers come out the same?", anchor=False)
+        with problems.shown():
+            differences = verifying.again(ctx.desk, given.key, found.bundle)
+            if differences is not None:
+                verifying.differences(differences)

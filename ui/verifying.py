@@ -1,7 +1,7 @@
 """Widgets of the page Verify: the file and whom its reader trusts, what was found, its answers computed again."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -11,15 +11,15 @@ from access.desk import Desk
 from core.digest import short
 from core.errors import UserFacingError
 from core.nouns import Subject
-from reports import words
 from reports.bundle import Bundle
 from reports.manifest import unstamped
 from reports.numbers import counted
 from reports.recompute import Difference, recompute
 from reports.report import AUDIENCES
 from reports.signer import signer
-from reports.verifying import LARGEST, Trust, Verdict, verify
+from reports.verifying import LARGEST, Line, Trust, Verdict, verify
 from ui import forms, parts, waiting
+from ui.checking import frame
 from ui.problems import literal
 
 _FOUND = "verify.found"
@@ -27,6 +27,7 @@ _AGAIN = "verify.again"
 _TRUST = {"own": "The certificate of this Assay", "other": "A certificate that I have"}
 _MARKS = {True: (":material/check_circle:", "Holds"), False: (":material/cancel:", "Fails")}
 _TOLD = (":material/info:", "Note")
+_MOST = 10  # answers that came out otherwise, of which each gets a sentence
 
 
 @dataclass(frozen=True)
@@ -112,32 +113,37 @@ def headline(name: str, found: Verdict) -> str:
     return f"{name} does not hold: {counted(failed, 'check')} failed."
 
 
-def lines(found: Verdict) -> None:
+def lines(found: Sequence[Line]) -> None:
     """Every finding with a mark and a word, what failed first."""
-    for line in sorted(found.lines, key=lambda line: line.good is not False):
-        mark, word = _TOLD if line.good is None else _MARKS[line.good]
-        st.markdown(f"{mark} **{word}.** {literal(line.sentence)}")
+    with st.container(gap="xxsmall"):
+        for line in sorted(found, key=lambda line: line.good is not False):
+            mark, word = _TOLD if line.good is None else _MARKS[line.good]
+            st.markdown(f"{mark} **{word}.** {literal(line.sentence)}")
 
 
 def about(bundle: Bundle) -> None:
-    """What the report is, as its evidence says."""
+    """What the report is, as its evidence says: in a sentence, and all of it on demand."""
     told, stamp = bundle.manifest, unstamped(bundle.manifest["stamp"]).said
-    rows = ", ".join(told["row_ids"]) or "the whole model"
-    parts.ledger(
+    noun = told["subject"]["row_noun"]
+    rows = ", ".join(f"{noun} {each}" for each in told["row_ids"]) or f"every {noun}"
+    parts.paragraphs(
         [
-            ("Report", told["id"]),
-            ("What it is", AUDIENCES[told["audience"]]),
-            ("Subject", told["subject"]["title"]),
-            (words.capital(told["subject"]["row_noun"]), rows),
-            ("Model", f"{told['model']['title']}, {short(told['model']['digest'])}"),
-            ("As of", stamp["as_of"]),
-            ("Author", stamp["author"]),
-            ("Reviewer", stamp["reviewer"]),
-            ("What the model is used for", stamp["use"]),
-            ("Log when it was signed", stamp["log"]),
-            ("Asked for with", told["command"] or "the page"),
+            f"{AUDIENCES[told['audience']]}: {told['subject']['title']}, {rows}. As of {stamp['as_of']}, by "
+            f"{stamp['author']}; reviewer: {stamp['reviewer']}."
         ]
     )
+    with st.expander("All that it says of itself", type="compact"):
+        parts.ledger(
+            [
+                ("Report", told["digest"]),
+                ("Model", f"{told['model']['title']}, {told['model']['digest']}"),
+                ("Data", f"{told['data']['rows']:,} rows, {told['data']['digest']}"),
+                ("What the model is used for", stamp["use"]),
+                ("Log when it was signed", stamp["log"]),
+                ("Computed by", f"Assay {told['environment']['assay']}, Python {told['environment']['python']}"),
+                ("Asked for by", told["command"] or "the page"),
+            ]
+        )
 
 
 # --- computed again --------------------------------------------------------------------------------------------------
@@ -171,23 +177,24 @@ def _subject(desk: Desk, bundle: Bundle) -> Subject:
 
 
 def differences(found: list[Difference]) -> None:
-    """A line an answer: how many numbers, how far they are apart, and whether they may be."""
-    failed = [each for each in found if not each.ok]
-    for each in failed:
-        st.error(literal(each.sentence))
-    parts.table(
-        {
-            "Answer": [each.name for each in found],
-            "Method": [each.method for each in found],
-            "Numbers": [f"{each.numbers:,}" for each in found],
-            "Largest difference": [f"{each.largest:.1e}" if each.largest else "none" for each in found],
-            "Allowed": [f"{each.tolerance:g}" for each in found],
-            "Verdict": [_verdict(each) for each in found],
-        }
-    )
+    """What came out otherwise, a sentence each; then a line an answer."""
+    same = sum(each.ok for each in found)
+    said = f"{same} of {counted(len(found), 'answer')} came out as the report has them."
+    parts.paragraphs([said])
+    failed = [Line(False, each.sentence) for each in found if not each.ok]
+    lines(failed[:_MOST])
+    columns = {
+        "answer": [each.name for each in found],
+        "method": [each.method for each in found],
+        "verdict": [_verdict(each) for each in found],
+        "largest difference": [f"{each.largest:.1e}" if each.largest else "none" for each in found],
+        "allowed": [f"{each.tolerance:g}" for each in found],
+        "numbers": [f"{each.numbers:,}" for each in found],
+    }
+    frame(columns, said, "differences")
 
 
 def _verdict(each: Difference) -> str:
     if not each.ok:
         return "ANOTHER"
-    return "within" if each.largest else "the same"
+    return "within what is allowed" if each.largest else "the same"

@@ -108,6 +108,16 @@ def test_a_kind_of_report_lives_in_the_address(page, tmp_path, audience, said):
     assert f"--audience {audience}" in told["command"]
 
 
+def test_a_report_in_the_making_is_called_off(page):
+    page.goto("/report?subject=loans&row=1096&audience=full")
+    expect(page.get_by_text(re.compile("^Gathering the evidence, "))).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(refusal(page)).to_have_text(re.compile("^This was cancelled"))
+    expect(page.get_by_role("button", name="Start again")).to_be_visible()
+    page.get_by_text("A letter", exact=True).click()
+    reads(page, "^Application 1096 was .*: a letter of ")
+
+
 # --- signing ---------------------------------------------------------------------------------------------------------
 
 
