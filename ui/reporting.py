@@ -249,7 +249,7 @@ def _ask_once_more(ctx: Context, made: Made) -> None:
         author = st.text_input("Author", ctx.desk.person.name if ctx.desk.hosted else "", max_chars=80)
         reviewer = st.text_input("Reviewer", placeholder="Nobody", max_chars=80)
         use = st.text_area("What the model is used for", placeholder="Not stated", max_chars=300, height=80)
-        sure = st.form_submit_button("Sign it for good", type="primary")
+        sure = st.form_submit_button("Sign it for good")
     if sure and not author.strip():
         st.error("The author is not named. A signed report says who answers for it. Name the author.")
     elif sure:
