@@ -70,6 +70,21 @@ def token_effects(
     return sorted(listed, key=lambda each: (-each.size, each.token))
 
 
+def rank_correlations(rows: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation of each two columns of rows (n, d), as (d, d); a missing value counts as the middle.
+
+    It is 0 with a column that is the same throughout.
+    """
+    ranks = np.zeros(rows.shape)
+    for column, values in enumerate(rows.T):
+        known = ~np.isnan(values)
+        if known.any():
+            found = mean_ranks(values[known])
+            ranks[known, column] = found - found.mean()
+    sizes = np.sqrt((ranks**2).sum(axis=0))
+    return (ranks.T @ ranks) / np.maximum(np.outer(sizes, sizes), 1e-300)
+
+
 def rates(happened: np.ndarray, decided: np.ndarray) -> tuple[float, float]:
     """False and true positive rate of decisions (n,) for whether it happened (n,)."""
     false = (decided & ~happened).sum() / max((~happened).sum(), 1)

@@ -3,18 +3,23 @@ with what is within its error told apart.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
-from core.nouns import ModelSpec
+from core.measures import rank_correlations
+from core.nouns import Dataset, ModelSpec
 from core.results import Attribution
 
 NEGLIGIBLE = 0.01
 """Share of the largest effect below which a factor is not named: it would read as a rounding error."""
 
+TOGETHER = 0.7
+"""Rank correlation, of either sign, from which two features are said to go together."""
+
 _NAMED = 2
+_SAMPLE, _SAMPLE_SEED = 2000, 11  # rows that tell which features go together
 _VERTICAL = ("upper", "middle", "lower")
 _HORIZONTAL = ("left", "centre", "right")
 
@@ -165,6 +170,35 @@ def named(positions: Sequence[int], values: np.ndarray) -> list[int]:
     flat = values.ravel()
     ranked = sorted(positions, key=lambda position: -abs(flat[position]))
     return ranked if len(ranked) <= _NAMED else ranked[:1]
+
+
+def companions(dataset: Dataset, spec: ModelSpec, positions: Sequence[int]) -> list[int]:
+    """The features that go together in the data with one at these positions, the closest first; of tables alone.
+
+    Categories have no order, and so none.
+    """
+    if spec.modality != "table":
+        return []
+    ordered = [feature.kind != "category" for feature in spec.features]
+    inside = [place for place in positions if ordered[place]]
+    if not inside:
+        return []
+    found = np.abs(_correlations(_Data(dataset.digest, dataset))[inside]).max(axis=0)
+    ranked = np.argsort(-found, kind="stable").tolist()
+    return [place for place in ranked if found[place] >= TOGETHER and ordered[place] and place not in positions]
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Data, told apart by their digest."""
+
+    digest: str
+    dataset: Dataset = field(compare=False)
+
+
+@lru_cache(maxsize=8)
+def _correlations(data: _Data) -> np.ndarray:
+    return rank_correlations(data.dataset.rows[data.dataset.sample(_SAMPLE, _SAMPLE_SEED)])
 
 
 @lru_cache(maxsize=8)

@@ -174,7 +174,9 @@ def _sure(letter: Letter, found: Reasons) -> str:
     said = f"Each reason stood {'two tests' if len(tests) == 2 else 'a test'}: {'; '.join(tests)}."
     failed = listed([each.factor.title for each in found.withheld])
     warning = [words.accuracy_sentence(explained)] if explained.complete is False else []
-    return " ".join([*warning, said, *([f"Put to them too, and not named: {failed}."] if failed else [])])
+    withheld = f"Put to them too, and not named: {failed}." if failed else ""
+    together = words.together_sentence(letter.subject, letter.model, found)
+    return " ".join(filter(None, [*warning, said, withheld, together]))
 
 
 # --- what the model was given ----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from core.measures import AttackChecks, Fit, Group, TokenEffect, fit
 from core.nouns import Feature, MethodId, ModelFile, ModelSpec, Pixels, Query, Subject, Target
 from core.results import Agreement, Attacked, Attribution, Comparison, Prediction, Result, agreement
 from core.scores import decide, probabilities
-from reports.factors import Factor, bars, drivers, factors, families, importance
+from reports.factors import Factor, bars, companions, drivers, factors, families, importance
 from reports.numbers import MINUS, chance, counted, listed, number, percent, plural, score_and_cutoff, signed, tiny
 
 if TYPE_CHECKING:
@@ -502,10 +502,11 @@ def reasons_paragraph(subject: Subject, model: ModelFile, query: Query, found: "
     named = listed([_with_effect(spec, each.factor) for each in found.found])
     compared = f"Compared with {reference_phrase(subject, spec, query)}"
     what = score_of(spec, query.target)
+    tests = f"{tests_sentence(found)} {together_sentence(subject, model, found)}".rstrip()
     if not spec.classes:
-        return f"{compared}, {what} was moved most by {named}. {tests_sentence(found)}"
+        return f"{compared}, {what} was moved most by {named}. {tests}"
     way = "raised" if found.found[0].effect > 0 else "lowered"
-    return f"{compared}, these {way} {what}, towards the decision: {named}. {tests_sentence(found)}"
+    return f"{compared}, these {way} {what}, towards the decision: {named}. {tests}"
 
 
 def tests_sentence(found: "Reasons") -> str:
@@ -516,6 +517,24 @@ def tests_sentence(found: "Reasons") -> str:
         return f"{text}."
     least = min(each.held for each in found.found)
     return f"{text}; each is a reason against {least} of {resamples} other references, or more."
+
+
+def together_sentence(subject: Subject, model: ModelFile, found: "Reasons") -> str:
+    """Which reasons go together in the data with features that are none: one may stand for the other. Else ""."""
+    spec = model.spec
+    reasons = {place for each in found.found for place in each.factor.positions}
+    said = []
+    for each in found.found:
+        others = [place for place in companions(subject.dataset, spec, each.factor.positions) if place not in reasons]
+        if others:
+            titles = [_within(spec.features[place].title) for place in others]
+            said.append(f"{_within(each.factor.title)} with {_some(titles)}")
+    if not said:
+        return ""
+    return (
+        "What goes together in the data, with a rank correlation of 0.7 or more, may stand for each other: "
+        f"{'; '.join(said)}."
+    )
 
 
 def unlike_sentence(subject: Subject, model: ModelFile, row_id: str, likeness: Unlikeness, index: int = 0) -> str:

@@ -272,3 +272,18 @@ def test_checks_of_an_attack() -> None:
     stuck = measures.attack_checks([*growing[:2], attacked(4, 5, 0.2)], [attacked(6, name="random_search")], growing[2])
     assert stuck == measures.AttackChecks(False, ("random_search",), False, 1)
     assert measures.attack_checks(growing[:1], [], None) == measures.AttackChecks(None, None, True, None)
+
+
+def test_rank_correlations_are_those_of_scipy(rng):
+    from scipy.stats import spearmanr
+
+    rows = rng.normal(size=(60, 4)).round(1)
+    rows[:, 3] = rows[:, 0] ** 3
+    np.testing.assert_allclose(measures.rank_correlations(rows), spearmanr(rows).statistic, atol=1e-12)
+
+
+def test_a_constant_column_goes_with_none_and_a_missing_value_is_the_middle():
+    rows = np.array([[1.0, 5.0, 1.0], [2.0, 5.0, np.nan], [3.0, 5.0, 3.0]])
+    found = measures.rank_correlations(rows)
+    assert found[0, 1] == found[1, 1] == 0
+    assert found[0, 2] == pytest.approx(1.0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.nouns import Target
-from reports.factors import bars, drivers, factors, families, importance
+from reports.factors import bars, companions, drivers, factors, families, importance
 from tests.reports.conftest import TEXT_EFFECTS, TEXT_ROW
 
 MARGIN = Target(1, "margin")
@@ -88,3 +88,21 @@ def test_the_factors_of_a_text_are_its_own_words(reviews) -> None:
     named = factors(found, reviews.model.spec)
     assert [factor.label for factor in named][:4] == ["“dull”", "“film”", "“s”", "“the” (1 of 2)"]
     assert {factor.positions[0] for factor in named} == {1, 2, 3, 4, 5, 6}, "neither frame nor padding"
+
+
+def test_features_that_go_together_are_named_the_closest_first_and_never_a_category(loans) -> None:
+    rng = np.random.default_rng(4)
+    data = loans.subject.dataset
+    rows = data.rows.copy()
+    income = rows[:, 0]
+    rows[:, 1] = -income  # the order turned round counts as well
+    rows[:, 3] = np.where(rng.random(len(rows)) < 0.1, np.nan, income + rng.normal(0, 0.2 * income.std(), len(rows)))
+    rows[:, 4] = income > np.median(income)  # a category has no order
+    together = replace(data, rows=rows)
+    assert companions(together, loans.model.spec, [0]) == [1, 3]
+    assert companions(together, loans.model.spec, [4]) == []
+    assert companions(data, loans.model.spec, [0]) == []
+
+
+def test_pictures_have_no_features_that_go_together(scans) -> None:
+    assert companions(scans.subject.dataset, scans.model.spec, [0]) == []
