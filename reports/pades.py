@@ -6,7 +6,7 @@ Nothing here fetches anything but a time stamp, and that only while signing.
 import asyncio
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from asn1crypto import algos, cms, x509
 from pkcs11 import PKCS11Error
 from pyhanko.config.pkcs11 import PKCS11SignatureConfig, TokenCriteria
 from pyhanko.pdf_utils.embed import EmbeddedFileObject, EmbeddedFileParams, FileSpec, embed_file
-from pyhanko.pdf_utils.generic import NameObject
+from pyhanko.pdf_utils.generic import DictionaryObject, NameObject
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import InvisSigSettings, MDPPerm, SigFieldSpec, SigSeedSubFilter
@@ -256,17 +256,87 @@ def _name(certificate: x509.Certificate) -> str:
     return str(certificate.subject.native.get("common_name") or certificate.subject.human_friendly)
 
 
-def certified(pdf: bytes) -> datetime | None:
-    """When the signer says it was made, of a signature that allows no change to the PDF; None where it allows some."""
-    (signature,) = PdfFileReader(io.BytesIO(pdf)).embedded_regular_signatures
-    return signature.self_reported_timestamp if signature.docmdp_level is MDPPerm.NO_CHANGES else None
+# --- what is in a signed PDF -----------------------------------------------------------------------------------------
+
+_TRAILER = {"/Size", "/Root", "/Info", "/ID", "/Prev"}
+_CATALOG = {"/Names", "/AF", "/AcroForm", "/Perms", "/Extensions", "/Version"}
+_WIDGET = {"/Type", "/Subtype", "/FT", "/T", "/TU", "/V", "/F", "/P", "/Rect"}
+_FILE = {"/Type", "/F", "/UF", "/EF", "/Desc", "/AFRelationship"}
 
 
-def attached(pdf: bytes, names: Sequence[str]) -> dict[str, bytes]:
-    """The files of these names inside a PDF, those that are there."""
+@dataclass(frozen=True)
+class Opened:
+    """What `sign` made a PDF of: the PDF as it was printed, and the files by name; `said` is its signer's clock."""
+
+    printed: bytes
+    files: Mapping[str, bytes]
+    said: datetime
+
+
+def opened(pdf: bytes, names: Sequence[str]) -> Opened:
+    """A signed PDF in its parts, with files of these names inside.
+
+    Raises Malformed where `sign` would not have appended what stands after the print: a second revision, another
+    object made anew than the catalog and a page, anything in these two or in the signature's field that can be seen.
+    """
     try:
-        tree = PdfFileReader(io.BytesIO(pdf)).root["/Names"]["/EmbeddedFiles"]["/Names"]
-    except KeyError:
-        return {}
-    places = {str(tree[place]): place + 1 for place in range(0, len(tree), 2)}
-    return {name: tree[places[name]]["/EF"]["/F"].data for name in names if name in places}
+        reader = PdfFileReader(io.BytesIO(pdf))
+        (signature,) = reader.embedded_regular_signatures
+        if signature.docmdp_level is not MDPPerm.NO_CHANGES:
+            raise Malformed("its signature allows changes to it")
+        if not (_is_one_revision(reader) and _shows_nothing(reader)):
+            raise Malformed("more was appended to it than a signature")
+        files = _attached(reader, names)
+        end = b"startxref\n%d\n%%%%EOF\n" % reader.trailer["/Prev"]
+        return Opened(pdf[: pdf.index(end) + len(end)], files, signature.self_reported_timestamp)
+    except Malformed:
+        raise
+    except Exception as error:  # signed as it is by somebody trusted, and yet none that was made here
+        raise Malformed("it is made in another way") from error
+
+
+def _is_one_revision(reader: PdfFileReader) -> bool:
+    """Whether one revision follows the first, and adds objects to it without an end to any."""
+    trailer, xrefs = reader.trailer, reader.xrefs
+    same = all(trailer.raw_get(name) == trailer.raw_get(name, revision=0) for name in ("/Root", "/Info"))
+    return trailer.keys() <= _TRAILER and same and xrefs.total_revisions == 2 and not xrefs.refs_freed_in_revision(1)
+
+
+def _shows_nothing(reader: PdfFileReader) -> bool:
+    """Whether the revision makes only the catalog and a page anew, and adds a field to them that nobody sees."""
+    catalog, form = reader.root, reader.root["/AcroForm"]
+    (field,) = list(form["/Fields"])
+    widget, page = field.get_object(), field.get_object().raw_get("/P").reference
+    numbers = [{each.idnum for each in reader.xrefs.explicit_refs_in_revision(number)} for number in (0, 1)]
+    before = reader.get_object(page, revision=0)
+    return (
+        numbers[0] & numbers[1] == {reader.root_ref.idnum, page.idnum}
+        and _is_with(catalog, reader.get_object(reader.root_ref, revision=0), _CATALOG)
+        and _is_with(reader.get_object(page), before, {"/Annots"})
+        and list(reader.get_object(page)["/Annots"]) == [*before.get("/Annots", ()), field]
+        and form.keys() == {"/Fields", "/SigFlags"}
+        and catalog["/Perms"].keys() == {"/DocMDP"}
+        and widget.keys() <= _WIDGET
+    )
+
+
+def _is_with(new: DictionaryObject, old: DictionaryObject, more: set[str]) -> bool:
+    """Whether `new` is `old` but for entries of these names."""
+    return all(new.raw_get(key) == old.raw_get(key) for key in (new.keys() | old.keys()) - more)
+
+
+def _attached(reader: PdfFileReader, names: Sequence[str]) -> dict[str, bytes]:
+    """The files inside, which must have these names and be the same for every program that looks for them."""
+    tree, listed = reader.root["/Names"], reader.root["/Names"]["/EmbeddedFiles"]
+    places = list(listed["/Names"])
+    files = [place.get_object() for place in places[1::2]]
+    if (
+        (tree.keys(), listed.keys()) != ({"/EmbeddedFiles"}, {"/Names"})
+        or [str(name) for name in places[::2]] != list(names)
+        or list(reader.root["/AF"]) != places[1::2]
+        or any(not each.keys() <= _FILE or each["/EF"].keys() != {"/F", "/UF"} for each in files)
+        or any(each["/EF"].raw_get("/F") != each["/EF"].raw_get("/UF") for each in files)
+        or [(str(each["/F"]), str(each["/UF"])) for each in files] != [(name, name) for name in names]
+    ):
+        raise Malformed("other files are inside than its evidence and the signatures of that")
+    return {name: each["/EF"]["/F"].data for name, each in zip(names, files, strict=True)}

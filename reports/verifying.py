@@ -23,6 +23,7 @@ from core.errors import UserFacingError
 from reports import bundle
 from reports.bundle import Bundle
 from reports.manifest import environment
+from reports.pdf import build
 from reports.signer import EVIDENCE, FORMAT, SIGNATURE, as_json, endorsed
 
 LARGEST = 2 * bundle.LARGEST
@@ -31,6 +32,7 @@ PDF = b"%PDF-"
 """How a PDF begins."""
 _RANGE = re.compile(rb"/ByteRange \[(\d{1,10}) (\d{1,10}) (\d{1,10}) (\d{1,10})\]")
 _LARGEST_SIGNATURE = 256 << 10
+_INSIDE = (EVIDENCE, SIGNATURE)
 _KEYS = {"ed25519": ("Ed25519", Ed25519PublicKey), "ml-dsa-65": ("ML-DSA-65", MLDSA65PublicKey)}
 _PARTS = {"format", "keys", "chain", "signatures", "endorsement"}
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
@@ -145,16 +147,11 @@ def _pdf(file: bytes, trust: Trust | None, verdict: Verdict) -> Iterator[Line]:
         )
     found = yield from _signature(signed, der, trust, "PDF")
     try:
-        said, files = pades.certified(file), pades.attached(file, (EVIDENCE, SIGNATURE))
-    except Exception as error:  # signed as it is by somebody trusted, and yet none that was made here
-        raise _Bad("The PDF is signed, and is no report of Assay's.") from error
-    if said is None:
-        yield Line(False, "The signature allows changes to the PDF, which that of a report never does.")
-    else:
-        yield Line(None, f"The signer's clock said {_time(said)}.")
-    if EVIDENCE not in files:
-        raise _Bad("There is no evidence in the PDF.")
-    yield from _evidence(files[EVIDENCE], files.get(SIGNATURE), trust, verdict, found)
+        inside = pades.opened(file, _INSIDE)
+    except pades.Malformed as error:
+        raise _Bad(f"The PDF is signed, and is no report of Assay's: {error}.") from error
+    yield Line(None, f"The signer's clock said {_time(inside.said)}.")
+    yield from _evidence(inside.files[EVIDENCE], inside.files[SIGNATURE], trust, verdict, found)
 
 
 def _parts(file: bytes) -> tuple[bytes, bytes, bytes]:
@@ -329,10 +326,10 @@ def _signature_file(data: bytes) -> tuple[Mapping[str, str], Sequence[str], Mapp
 
 
 def printed_again(file: bytes, found: Bundle) -> Line:
-    """Whether a signed PDF says what its evidence says: the evidence printed anew is what it begins with."""
-    from reports.recompute import printed_so
+    """Whether a signed PDF says what its evidence says: the evidence printed anew is all that was there to sign."""
+    from reports import pades
 
-    if printed_so(found, file):
+    if pades.opened(file, _INSIDE).printed == build(found):
         return Line(True, "Printed again from its evidence, the PDF is the same, byte for byte.")
     printer, here = (_printer(each) for each in (found.manifest["environment"], environment()))
     if printer == here:

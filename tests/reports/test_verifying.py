@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs12
+from pyhanko.pdf_utils.embed import EmbeddedFileObject, FileSpec, embed_file
+from pyhanko.pdf_utils.generic import ArrayObject, DictionaryObject, NameObject, StreamObject, TextStringObject
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from core.errors import UserFacingError
 from reports import pades
@@ -97,6 +100,72 @@ def test_the_pdf_is_that_of_its_evidence(signed) -> None:
     verdict = verify(with_signature, signed.trust)
     assert verdict.ok, "whoever signs may sign anything"
     assert printed_again(with_signature, verdict.bundle).good is False
+
+
+def _other_content(writer: IncrementalPdfFileWriter) -> None:
+    page = writer.root["/Pages"]["/Kids"][0].get_object()
+    page[NameObject("/Contents")] = writer.add_object(StreamObject(stream_data=b"0 0 600 800 re f"))
+    writer.update_container(page)
+
+
+def _other_content_in_place(writer: IncrementalPdfFileWriter) -> None:
+    writer.mark_update(writer.root["/Pages"]["/Kids"][0].get_object().raw_get("/Contents"))
+
+
+def _other_catalog(writer: IncrementalPdfFileWriter) -> None:
+    writer.root[NameObject("/OpenAction")] = DictionaryObject({NameObject("/S"): NameObject("/Named")})
+    writer.update_root()
+
+
+def _another_page(writer: IncrementalPdfFileWriter) -> None:
+    writer.root["/Pages"]["/Kids"].pop()
+    writer.update_container(writer.root["/Pages"]["/Kids"])
+
+
+def _another_form(writer: IncrementalPdfFileWriter) -> None:
+    form = {NameObject("/Fields"): ArrayObject(), NameObject("/XFA"): TextStringObject("a form of its own")}
+    writer.root[NameObject("/AcroForm")] = DictionaryObject(form)
+    writer.update_root()
+
+
+def _another_file(writer: IncrementalPdfFileWriter) -> None:
+    stream = EmbeddedFileObject.from_file_data(writer, b"other evidence", mime_type="application/zip")
+    embed_file(writer, FileSpec("evidence.assay", "evidence.assay", stream))
+
+
+@pytest.mark.parametrize(
+    "meddle",
+    [_other_content, _other_content_in_place, _other_catalog, _another_page, _another_form, _another_file],
+)
+def test_nothing_is_appended_to_the_print_but_a_signature(signed, monkeypatch, meddle) -> None:
+    """Whoever signs could lay something over what is printed: before they sign it, or as they do."""
+    print_, evidence, signature = build(signed.published.report), signed.published.bundle, signed.published.signature
+    before = pades._Writer(io.BytesIO(print_))
+    meddle(before)
+    before.write(apart := io.BytesIO())
+    apart = signed.signer.sign(apart.getvalue() + b"\n", evidence, signature)
+
+    def embed(writer: IncrementalPdfFileWriter, spec: FileSpec) -> None:
+        if spec.file_spec_string == "evidence.assay":
+            meddle(writer)
+        embed_file(writer, spec)
+
+    monkeypatch.setattr(pades, "embed_file", embed)
+    within = signed.signer.sign(print_, evidence, signature)
+    for pdf in (apart, within):
+        verdict = verify(pdf, signed.trust)
+        (sentence,) = failures(verdict)
+        assert sentence.startswith("The PDF is signed, and is no report of Assay's: ") and verdict.bundle is None
+
+
+def test_more_before_the_signature_is_not_the_print(signed) -> None:
+    """A PDF of its own behind what the evidence prints, with no revision between it and the signature."""
+    print_ = build(signed.published.report)
+    place = print_.rindex(b"xref\n", 0, print_.rindex(b"startxref"))
+    behind = print_ + print_[place:].replace(b"startxref\n%d\n" % place, b"startxref\n%d\n" % len(print_))
+    pdf = signed.signer.sign(behind, signed.published.bundle, signed.published.signature)
+    assert pdf.startswith(print_) and verify(pdf, signed.trust).ok
+    assert printed_again(pdf, verify(pdf, signed.trust).bundle).good is False
 
 
 def test_without_a_certificate_to_trust_nothing_verifies(signed) -> None:
