@@ -38,6 +38,8 @@ _MD = "sha256"
 _FIELD = "Signature"
 _ALGORITHMS = {"ec": "sha256_ecdsa", "rsa": "sha256_rsa"}
 _USAGE = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"}, match_all_key_usages=False)
+_MOST_CERTIFICATES = 10
+_STAMPS = {"signature_time_stamp_token": "unsigned_attrs", "content_time_stamp": "signed_attrs"}
 
 
 FAILURES = (OSError, ValueError, PKCS11Error)
@@ -172,7 +174,7 @@ def check(data: bytes, der: bytes, trust: Sequence[bytes], moment: datetime | No
     of a trusted time stamp, else now. Raises Malformed.
     """
     try:
-        signed = _signed_data(der)
+        signed = _signed_data(cms.ContentInfo.load(der, strict=True))
         certificate = extract_certificate_info(signed).signer_cert
         status = _validated(data, signed, trust, moment)
         stamp = status.timestamp_validity
@@ -207,11 +209,24 @@ def check(data: bytes, der: bytes, trust: Sequence[bytes], moment: datetime | No
         raise Malformed(str(error)) from error
 
 
-def _signed_data(der: bytes) -> cms.SignedData:
-    content = cms.ContentInfo.load(der, strict=True)
+def _signed_data(content: cms.ContentInfo) -> cms.SignedData:
+    """What is signed, once the search for a chain among its certificates has an end, and in its time stamps too.
+
+    One name on many certificates makes as many chains as there are orders of them.
+    """
     if content["content_type"].native != "signed_data":
         raise Malformed("no signed data")
-    return content["content"]
+    signed = content["content"]
+    names = [each.chosen.subject.hashable for each in signed["certificates"]]
+    if len(names) > _MOST_CERTIFICATES or len(set(names)) < len(names):
+        raise Malformed("more certificates than a chain has")
+    (info,) = signed["signer_infos"]
+    for kind, where in _STAMPS.items():
+        for attribute in info[where] or ():
+            if attribute["type"].native == kind:
+                for token in attribute["values"]:
+                    _signed_data(token)
+    return signed
 
 
 def _validated(

@@ -302,6 +302,17 @@ def test_certificates_beside_the_signers_are_those_that_it_gave(signed) -> None:
     assert "The signature of the PDF carries other certificates" in failure(swapped, Trust((leaf,)))
 
 
+def test_certificates_that_make_too_many_chains_are_not_searched(signed) -> None:
+    root = _authority()
+    leaf, key = issued("Signing desk", root)
+    same = [issued("Department", root, authority=True)[0] for _ in range(2)]
+    many = [issued(f"Department {number}", root, authority=True)[0] for number in range(10)]
+    for chain in (same, many):
+        pdf = _signed_by(_by(leaf, key, signed.signer, *chain), signed)
+        assert failure(pdf, Trust((leaf,))) == "The signature of the PDF is damaged: it cannot be read."
+    assert verify(_signed_by(_by(leaf, key, signed.signer, *many[1:]), signed), Trust((leaf,))).ok
+
+
 def test_a_certificate_counts_while_it_is_valid(signed) -> None:
     now = datetime.now(UTC)
     for since, until in ((-2, -1), (1, 2)):
