@@ -9,9 +9,9 @@ import json
 import struct
 import tomllib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -22,10 +22,20 @@ from core.errors import UserFacingError
 from core.nouns import MethodId, ModelFile, Query, Reference
 from core.results import Result
 from engine.places import TOML, located
-from engine.subjects import files_beside, read_subject
+from engine.subjects import corrections, files_beside, read_subject
 from reports import rules
 from reports.manifest import Manifest, entry, fits, manifest, sha256, unstamped
-from reports.report import AUDIENCES, FORMAT, ID, Report, masked_names, report_digest
+from reports.report import (
+    AUDIENCES,
+    FORMAT,
+    ID,
+    Report,
+    RowNames,
+    is_about,
+    masked_names,
+    report_digest,
+    rows_of,
+)
 from reports.withholding import seen
 
 LARGEST = 256 << 20
@@ -41,6 +51,12 @@ _DEEPEST = 32
 _END = struct.Struct("<4s4H2LH")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _LIKE_ROWS = ("values", "error", "perturbed", "noise")
+_NAMED = {"subject": ("name", "title", "row_noun"), "model": ("name", "title", "format")}
+_SHAPES: Mapping[str, Callable[[Manifest], tuple[int, ...] | None]] = {
+    "table": lambda tables: (len(tables["feature"]),),
+    "image": lambda tables: tuple(tables["image"]["shape"]),
+    "text": lambda tables: None,
+}
 _TELLING = ("lower", "upper", "categories", "decimals")  # what a schema says of a column's values
 
 
@@ -90,6 +106,11 @@ class Bundle:
     @property
     def audience(self) -> str:
         return self.manifest["audience"]
+
+    @cached_property
+    def schema(self) -> Manifest:
+        """subject.toml as tables, with one model."""
+        return tomllib.loads(self.files[TOML].decode())
 
     def exhibit(self, name: str) -> Filed | None:
         """The exhibit of that name; None where there is none."""
@@ -213,9 +234,12 @@ def read(data: bytes) -> Bundle:
     if not fits(told) or told["audience"] not in AUDIENCES:
         _refuse("Its manifest is not made as a manifest is")
     _check_files(files, told)
-    exhibits = tuple(_filed(each, files[each["file"]], told) for each in told["exhibits"])
+    shape = _row_shape(files[TOML], told)
+    filed = [_filed(each, files[each["file"]], told, shape) for each in told["exhibits"]]
+    if not is_about(told["audience"], told["row_ids"], [asked for _, asked in filed]):
+        _refuse("It has no exhibits, or one about other rows than it says")
     _check_digest(told, sheet)
-    return Bundle(told, sheet, exhibits, files)
+    return Bundle(told, sheet, tuple(each for each, _ in filed), files)
 
 
 def _entries(data: bytes) -> dict[str, bytes]:
@@ -318,12 +342,28 @@ def _check_digest(told: Manifest, sheet: Manifest) -> None:
         _refuse("Its digest is not that of what it holds")
 
 
-def _filed(told: Manifest, body: bytes, whole: Manifest) -> Filed:
-    """An exhibit, once unpacked and compared with all that the manifest says of it."""
+def _row_shape(toml: bytes, told: Manifest) -> tuple[int, ...] | None:
+    """The shape of a row by the schema, which names what the manifest does; None of texts: their data tell it."""
+    try:
+        tables = corrections(tomllib.loads(toml.decode()))
+        (model,) = tables["model"]
+        said = {"subject": tables["subject"], "model": model}
+        same = all(said[part][key] == told[part][key] for part, keys in _NAMED.items() for key in keys)
+        files = {TOML, tables["data"]["file"], model["file"]}
+        shape = _SHAPES[said["subject"]["modality"]](tables)
+    except Exception as error:  # it can be wrong in more ways than can be listed
+        raise _refusal("Its schema is not made as a schema is") from error
+    if not same or len(files) < 3:
+        _refuse("Its schema names another subject or model than its manifest")
+    return shape
+
+
+def _filed(told: Manifest, body: bytes, whole: Manifest, shape: tuple[int, ...] | None) -> tuple[Filed, RowNames]:
+    """An exhibit, once unpacked and compared with all that the manifest says of it, and the names of its rows."""
     filed = Filed(**told, body=body)
     try:
         result = filed.result
-        sound = _is_sound(result)
+        sound = _is_sound(result) and shape in (None, result.query.rows.shape[1:])
     except Exception as error:  # damage shows itself in more ways than can be listed
         raise _refusal(f"The exhibit {filed.name!r} cannot be read") from error
     if not sound or not _is_as_told(filed, result) or result.query.model != whole["model"]["digest"]:
@@ -333,7 +373,7 @@ def _filed(told: Manifest, body: bytes, whole: Manifest) -> Filed:
         _refuse(f"The exhibit {filed.name!r} has another digest than its manifest says")
     if not filed.whole and not blank:
         _refuse(f"The exhibit {filed.name!r} is not whole, and nothing is withheld")
-    return filed
+    return filed, rows_of(result.query)
 
 
 def _is_as_told(filed: Filed, result: Result) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from access.masks import hidden
 from core.digest import digest
-from core.nouns import ModelFile, ModelSpec, Subject
+from core.nouns import ModelFile, ModelSpec, Query, Subject
 from core.results import Result
 from storage.evidence import question_key
 
@@ -22,6 +22,10 @@ AUDIENCES: Mapping[str, str] = {
     "full": "The whole model, for an auditor",
     "summary": "The whole model on one page",
 }
+RowNames = tuple[tuple[str, ...], tuple[str, ...]]
+"""By name the rows that a question is about, and those of its reference, none where it has none."""
+OF_CASES = ("decision", "letter")
+"""The audiences of reports on cases; the others are on the whole model."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ class Report:
         for exhibit in self.exhibits:
             if exhibit.result.query.model != self.model.spec.digest:
                 raise ValueError(f"{exhibit.name} is of another model than the report")
+        if not is_about(self.audience, self.row_ids, [rows_of(each.result.query) for each in self.exhibits]):
+            raise ValueError("an exhibit is about other rows than the report")
 
     @cached_property
     def digest(self) -> str:
@@ -114,6 +120,21 @@ class Report:
     def id(self) -> str:
         """What a person calls it: the first digits of its digest."""
         return self.digest[:ID]
+
+
+def rows_of(query: Query) -> RowNames:
+    """The names of its rows."""
+    return query.row_ids, query.reference.row_ids if query.reference else ()
+
+
+def is_about(audience: str, row_ids: Sequence[str], asked: Sequence[RowNames]) -> bool:
+    """Whether a report rests on something, and one on cases on answers that begin with these.
+
+    An answer without a reference may be about all rows of another's reference instead.
+    """
+    references = {reference for _, reference in asked if reference}
+    begun = [set(rows[:1]) & set(row_ids) or (not reference and rows in references) for rows, reference in asked]
+    return bool(asked) and (audience not in OF_CASES or all(begun))
 
 
 def report_digest(

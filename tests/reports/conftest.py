@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from core.nouns import Dataset, Feature, MethodId, ModelFile, ModelSpec, Query, Subject, Target, Vocabulary
+from core.nouns import Dataset, Feature, MethodId, ModelFile, ModelSpec, Query, Reference, Subject, Target, Vocabulary
 from core.results import Attacked, Attribution, Comparison, Prediction
 from core.scores import decide
+from engine.questions import population_query
 
 LOAN_FEATURES = (
     Feature("income", "real", "income", "EUR", lower=0, upper=250_000, decimals=0),
@@ -60,6 +61,10 @@ class World:
         ids = tuple(str(i) for i in range(len(rows)))
         query = Query(self.model.spec.digest, rows, ids, Target(0, self.model.spec.natural_scale))
         return Prediction(query, MethodId("predict", "1"), outputs)
+
+    def population(self, reference: Reference, outputs: np.ndarray) -> Prediction:
+        """What the model says about the rows of a reference."""
+        return Prediction(population_query(self.model, reference), MethodId("predict", "1"), outputs)
 
     def attacked(
         self,

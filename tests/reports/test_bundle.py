@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 
 from access.masks import masked
 from core import codec
@@ -22,7 +23,7 @@ from engine.places import SAMPLES
 from engine.questions import attack_query, explain_query, population_query, prediction_query, swap_query
 from engine.subjects import load_subject
 from reports import bundle
-from reports.report import Exhibit, Report, Stamp
+from reports.report import Exhibit, Report, Stamp, report_digest
 
 MARGIN = Target(1, "margin")
 STAMP = Stamp(date(2026, 11, 26), "A. Author", use="Second opinion")
@@ -164,6 +165,18 @@ def test_a_letter_holds_nothing_of_other_people(subject: Subject) -> None:
     assert rows[ROW].tobytes() in everything
 
 
+def test_a_report_rests_on_answers_about_its_own_rows(subject: Subject) -> None:
+    made = report(subject)
+    for other in (
+        {"exhibits": ()},
+        {"row_ids": ("275",)},
+        {"exhibits": made.exhibits[1:2]},  # the scores of a reference that no answer names
+    ):
+        with pytest.raises(ValueError, match="other rows than the report"):
+            replace(made, **other)
+    assert replace(made, audience="full", row_ids=()).digest != made.digest
+
+
 def test_a_subject_that_has_changed_is_not_packed(subject: Subject) -> None:
     dataset = subject.dataset
     other = replace(subject, dataset=replace(dataset, labels=1 - dataset.labels))
@@ -181,6 +194,7 @@ def test_what_is_too_large_is_not_packed(subject: Subject, monkeypatch) -> None:
 
 Files = dict[str, bytes]
 FIRST = "exhibits/001.npz"
+BESIDE = ("id", "digest", "draft", "stamp")
 
 
 def zipped(files: Files, **settings: Any) -> bytes:
@@ -216,6 +230,31 @@ def printed(files: Files, change: Callable[[dict[str, Any]], Any]) -> bytes:
     sheet = json.loads(files["printed.json"])
     change(sheet)
     return told(files | {"printed.json": json.dumps(sheet).encode()}, lambda manifest: None)
+
+
+def sealed(files: Files, change: Callable[[dict[str, Any]], Any]) -> bytes:
+    """The bundle with another manifest, whose every digest is right, as whoever makes it can have it."""
+    manifest = json.loads(files["manifest.json"])
+    change(manifest)
+    whole = report_digest(
+        (manifest["audience"], manifest["subject"]["name"], manifest["data"]["digest"], manifest["model"]["digest"]),
+        manifest["row_ids"],
+        [(each["name"], each["question"], each["digest"]) for each in manifest["exhibits"]],
+        {name: each for name, each in json.loads(files["printed.json"]).items() if name not in BESIDE},
+        manifest["masked"],
+    )
+    manifest |= {"digest": whole, "id": whole[:12]}
+    sheet = json.loads(files["printed.json"]) | {"digest": whole, "id": whole[:12]}
+    kept = {"printed.json", "subject.toml", "rules.toml", *(each["file"] for each in manifest["exhibits"])}
+    held = {name: body for name, body in files.items() if name in kept} | {"printed.json": json.dumps(sheet).encode()}
+    return told(held | {"manifest.json": json.dumps(manifest).encode()}, lambda manifest: None)
+
+
+def schema(files: Files, change: Callable[[dict[str, Any]], Any]) -> bytes:
+    """The bundle with another schema, named as it is."""
+    tables = tomllib.loads(files["subject.toml"].decode())
+    change(tables)
+    return told(files | {"subject.toml": tomli_w.dumps(tables).encode()}, lambda manifest: None)
 
 
 def deep(depth: int) -> bytes:
@@ -293,6 +332,29 @@ HOSTILE: dict[str, Callable[[bytes, Files], bytes]] = {
     "an unknown kind": lambda data, files: exhibit(files, lambda header, arrays: header.update(kind="Report")),
     "a header that is none": lambda data, files: exhibit(files, lambda header, arrays: header.clear()),
     "an exhibit that is no zip": lambda data, files: told(files | {FIRST: b"PK"}, lambda told: None),
+    "no exhibits": lambda data, files: sealed(files, lambda told: told.update(exhibits=[])),
+    "another row than its exhibits": lambda data, files: sealed(files, lambda told: told.update(row_ids=["275"])),
+    "a schema that is none": lambda data, files: told(files | {"subject.toml": b"[[["}, lambda told: None),
+    "a schema in depth": lambda data, files: told(files | {"subject.toml": b"a=" + b"[" * 100_000}, lambda told: None),
+    "a schema without its subject": lambda data, files: schema(files, lambda tables: tables.pop("subject")),
+    "a schema without its data": lambda data, files: schema(files, lambda tables: tables.pop("data")),
+    "a schema of two models": lambda data, files: schema(
+        files, lambda tables: tables["model"].append(tables["model"][0])
+    ),
+    "a schema of another model": lambda data, files: schema(files, lambda tables: tables["model"][0].update(name="x")),
+    "a schema of another subject": lambda data, files: schema(
+        files, lambda tables: tables["subject"].update(title="x")
+    ),
+    "a schema with less features": lambda data, files: schema(files, lambda tables: tables["feature"].pop()),
+    "a schema with a number for a label": lambda data, files: schema(
+        files, lambda tables: tables["feature"][0].update(label=1)
+    ),
+    "a cut-off that is no number": lambda data, files: schema(
+        files, lambda tables: tables["subject"].update(cutoff="high")
+    ),
+    "one file for model and data": lambda data, files: schema(
+        files, lambda tables: tables["model"][0].update(file=tables["data"]["file"])
+    ),
     "a bomb": lambda data, files: told(files | {FIRST: bomb()}, lambda told: None),
 }
 
@@ -314,6 +376,8 @@ def test_the_helpers_above_make_what_is_read(whole: bytes) -> None:
     assert bundle.read(told(files, lambda manifest: None)).files.keys() == files.keys()
     assert bundle.read(exhibit(files, lambda header, arrays: None))
     assert bundle.read(printed(files, lambda sheet: None))
+    assert bundle.read(sealed(files, lambda manifest: None))
+    assert bundle.read(schema(files, lambda tables: None))
 
 
 def test_more_bytes_than_are_read_are_refused(whole: bytes, monkeypatch) -> None:

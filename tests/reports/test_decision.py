@@ -61,7 +61,7 @@ def test_a_row_unlike_the_data_is_warned_of(loans) -> None:
     odd = ROW.copy()
     odd[0] = 9_000_000.0
     found = loans.attribution(odd, EFFECTS, MARGIN, name="linear_shap")
-    population = loans.prediction(found.query.reference.rows, np.linspace(-2, 2, 100)[:, None])
+    population = loans.population(found.query.reference, np.linspace(-2, 2, 100)[:, None])
     outputs = predicted(loans, odd, found.output)
     strange = CaseFile(loans.subject, loans.model, outputs, population, (found,))
     text = text_of(pdf.build(decision.report(strange, STAMP)))

@@ -45,7 +45,7 @@ def case(loans) -> CaseFile:
     moved, noise = ROW.copy(), ROW.copy()
     moved[1], noise[1] = 56.0, 66.0
     attacked = loans.attacked(ROW, moved, noise, (first.output, np.array([-0.2]), first.output), MARGIN)
-    population = loans.prediction(first.query.reference.rows, np.linspace(-2, 2, 100)[:, None])
+    population = loans.population(first.query.reference, np.linspace(-2, 2, 100)[:, None])
     return CaseFile(
         loans.subject,
         loans.model,
@@ -63,7 +63,7 @@ def scan_case(scans) -> CaseFile:
     effects = np.linspace(-1, 2, 64).reshape(8, 8, 1)
     outputs = (np.array([5.0, 1, 0]), np.array([0.0, 3, 0]), np.array([5.0, 1, 0]))
     attacked = scans.attacked(row, row + 2.4, row - 2.4, outputs, target, size=0.15)
-    population = scans.prediction(scans.subject.reference(100).rows, np.zeros((100, 3)))
+    population = scans.population(scans.subject.reference(100), np.zeros((100, 3)))
     saliency = scans.attribution(
         row, np.abs(effects), target, base=float("nan"), tolerance=None, name="saliency", output=np.array([5.0])
     )
@@ -113,7 +113,7 @@ def test_pictures_make_a_report_too(scan_case) -> None:
 def test_a_regression_makes_a_report_too(houses) -> None:
     row, target = np.array([80.0, 3.0]), Target(0, "value")
     attribution = houses.attribution(row, np.array([2.0, -1.0]), target, name="linear_shap")
-    population = houses.prediction(attribution.query.reference.rows, np.linspace(0, 3, 100)[:, None])
+    population = houses.population(attribution.query.reference, np.linspace(0, 3, 100)[:, None])
     case = CaseFile(
         houses.subject, houses.model, predicted(houses, row, attribution.output), population, (attribution,)
     )
@@ -125,7 +125,7 @@ def test_a_regression_makes_a_report_too(houses) -> None:
 def test_a_text_makes_a_report_too(reviews) -> None:
     target = Target(1, "logit")
     found = reviews.attribution(TEXT_ROW, TEXT_EFFECTS, target, name="permutation_shap")
-    population = reviews.prediction(found.query.reference.rows, np.tile([1.0, 0.0], (100, 1)))
+    population = reviews.population(found.query.reference, np.tile([1.0, 0.0], (100, 1)))
     case = CaseFile(
         reviews.subject, reviews.model, predicted(reviews, TEXT_ROW, np.array([1.0, 0.4])), population, (found, found)
     )
@@ -141,7 +141,7 @@ def test_of_very_many_features_the_strongest_are_listed(loans) -> None:
     wide = world("Wide", "reading", spec, np.random.default_rng(0).random((120, 300)))
     effects = np.linspace(0.0, 1.0, 300)
     found = wide.attribution(np.zeros(300), effects, Target(1, "margin"))
-    population = wide.prediction(found.query.reference.rows, np.zeros((100, 1)))
+    population = wide.population(found.query.reference, np.zeros((100, 1)))
     case = CaseFile(wide.subject, wide.model, predicted(wide, np.zeros(300), found.output), population, (found,))
     tables = [
         block

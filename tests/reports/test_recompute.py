@@ -142,8 +142,8 @@ def test_a_changed_row_is_seen(desk, bare) -> None:
     rows[0, 0] += 1
     found = again(bare, changed(report, "explanation-1", query=replace(query, rows=rows)))["explanation-1"]
     assert found.problem == "its rows are neither those of the data nor made by an attack of this report."
-    other = replace(query, row_ids=("nobody",))
-    found = again(bare, changed(report, "explanation-1", query=other))["explanation-1"]
+    whole, other = replace(report, audience="full", row_ids=()), replace(query, row_ids=("nobody",))
+    found = again(bare, changed(whole, "explanation-1", query=other))["explanation-1"]
     assert found.problem == "its rows are not in the data, and nothing in this report makes them."
 
 
@@ -161,7 +161,7 @@ def test_a_planted_reference_is_seen_however_consistent_all_the_rest_is(desk, ba
 
 
 def test_rows_that_somebody_chose_are_seen(desk, bare) -> None:
-    report = short(made(desk, "tumours", "xgboost"))
+    report = replace(short(made(desk, "tumours", "xgboost")), audience="full", row_ids=())
     query = prediction_query(report.subject, report.model, range(100))
     scores = desk.ask(Question(report.model, Predict(), query))
     exhibits = (report.exhibits[0], Exhibit("reference-scores", scores), *report.exhibits[2:])
