@@ -7,6 +7,7 @@ from pathlib import Path
 
 from command import files
 from command.formats import as_json
+from engine.wire import shown
 from reports.diff import changes, opened
 
 
@@ -33,4 +34,4 @@ def run(args: argparse.Namespace) -> None:
         files.write(args.out, as_json({**reports, "changes": [asdict(each) for each in found]}))
         return
     lines = [f"{each.topic}: {each.sentence}" for each in found] or ["Nothing differs."]
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{shown(' '.join(line.split()))}\n" for line in lines))

@@ -4,7 +4,6 @@ Nothing is asked anew and no signature is checked (`reports.verifying` does). Wh
 compared.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +15,9 @@ from core.measures import ranking
 from core.nouns import Feature, ModelSpec
 from core.results import Attacked, Attribution, Prediction, Result, rank_correlation
 from core.scores import decide, probabilities
-from engine.places import TOML
 from reports.bundle import Bundle, read
 from reports.numbers import chance, counted, listed, number, percent
-from reports.signer import EVIDENCE
+from reports.signer import EVIDENCE, SIGNATURE
 
 _NAMED = 5
 _TOP = 5
@@ -46,7 +44,7 @@ class Side:
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Side":
-        tables = tomllib.loads(bundle.files[TOML].decode())
+        tables = bundle.schema
         about, model = tables["subject"], tables["model"][0]
         features = tuple(Feature(each["name"], label=each.get("label", "")) for each in tables.get("feature", []))
         classes = tuple(about.get("classes", ()))
@@ -58,10 +56,6 @@ class Side:
     def told(self) -> Mapping[str, Any]:
         """The manifest."""
         return self.bundle.manifest
-
-    def results(self) -> dict[str, Result]:
-        """The exhibits, unpacked, by name."""
-        return {each.name: each.result for each in self.bundle.exhibits}
 
     def figures(self) -> dict[str, str]:
         """The figures that the report prints by what they are: those of its cover and of its table of findings."""
@@ -78,25 +72,23 @@ def opened(file: bytes) -> Bundle:
     """The evidence in a report's PDF, or in the file beside it. Raises UserFacingError where there is none."""
     if not file.startswith(b"%PDF-"):
         return read(file)
-    from reports.pades import attached
+    from reports import pades
 
     try:
-        inside = attached(file, (EVIDENCE,))
-    except Exception as error:  # a stranger's PDF is broken in more ways than can be listed
-        raise _no_evidence("It cannot be read") from error
-    if EVIDENCE not in inside:
-        raise _no_evidence("There is none in it")
-    return read(inside[EVIDENCE])
-
-
-def _no_evidence(why: str) -> UserFacingError:
-    return UserFacingError("This PDF has no evidence of Assay's", why, "Name the file beside it that ends in .assay")
+        return read(pades.opened(file, (EVIDENCE, SIGNATURE)).files[EVIDENCE])
+    except pades.Malformed as error:
+        raise UserFacingError(
+            "This PDF has no evidence of Assay's",
+            "It is not a signed report, or more was added to it",
+            "Name the file beside it that ends in .assay",
+        ) from error
 
 
 def changes(old: Bundle, new: Bundle) -> list[Change]:
     """Everything that differs, in this order: subject, data, rule, model, figures, decisions, effects, attacks.
 
-    Raises UserFacingError for two reports of different kinds: they have no exhibits in common.
+    Raises UserFacingError for two reports of different kinds, which have no exhibits in common, and for one that does
+    not hold what a report of its kind does.
     """
     if old.audience != new.audience:
         raise UserFacingError(
@@ -104,9 +96,16 @@ def changes(old: Bundle, new: Bundle) -> list[Change]:
             f"One is for the audience {old.audience}, the other for {new.audience}",
             "Compare reports of one kind",
         )
-    before, after = Side.of(old), Side.of(new)
-    found = [*_about(before, after), *_features(before, after), *_rule(before, after), *_figures(before, after)]
-    return [*found, *_answers(before, after)]
+    try:
+        before, after = Side.of(old), Side.of(new)
+        found = [*_about(before, after), *_features(before, after), *_rule(before, after), *_figures(before, after)]
+        return [*found, *_answers(before, after)]
+    except Exception as error:  # what a stranger wrote fits together in fewer ways than can be listed
+        raise UserFacingError(
+            "The two reports cannot be compared",
+            "One of them does not hold what a report of its kind does",
+            "Ask whoever gave it to you for the file once more",
+        ) from error
 
 
 # --- what it is about ------------------------------------------------------------------------------------------------
@@ -169,13 +168,14 @@ def _answers(old: Side, new: Side) -> Iterator[Change]:
     """What changed in the answers that both rest on, by the exhibits' names."""
     if old.spec.classes != new.spec.classes or old.told["subject"]["name"] != new.told["subject"]["name"]:
         return
-    before, after = old.results(), new.results()
-    pairs = [(name, before[name], after[name]) for name in before if name in after]
-    pairs = [(name, was, now) for name, was, now in pairs if type(was) is type(now) and was.digest != now.digest]
     for kind, compare in _COMPARED.items():
-        for name, was, now in pairs:
-            if isinstance(was, kind) and not name.startswith("resample"):
-                yield from compare(name, old, new, was, now)
+        for first in old.bundle.exhibits:
+            second = new.bundle.exhibit(first.name)
+            if second is None or {first.kind, second.kind} != {kind.__name__} or first.name.startswith("resample"):
+                continue
+            was, now = first.result, second.result
+            if was.digest != now.digest:
+                yield from compare(first.name, old, new, was, now)
 
 
 def _decisions(name: str, old: Side, new: Side, was: Prediction, now: Prediction) -> Iterator[Change]:

@@ -1,5 +1,6 @@
 """What changed between two reports: every topic in a sentence with both sides, and nothing where nothing did."""
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -11,6 +12,7 @@ from access.desk import Desk
 from access.log import Log
 from access.people import LOCAL
 from attacks import attack
+from core.codec import load
 from core.digest import digest
 from core.errors import UserFacingError
 from core.nouns import Target
@@ -144,6 +146,49 @@ def test_reports_of_two_kinds_are_not_compared(first) -> None:
     old = packed(first)
     with pytest.raises(UserFacingError, match="cannot be compared"):
         changes(old, replace(old, manifest={**old.manifest, "audience": "full"}))
+
+
+PAGES = [
+    {"sections": [{"heading": "x"}]},
+    {"sections": 1},
+    {"cover": {"figures": [["0.1"]]}},
+    {"cover": {"figures": [["0.1", []]]}},
+    {"sections": [{"blocks": [{"kind": "table", "head": ["Finding"], "rows": [[]]}]}]},
+]
+
+
+@pytest.mark.parametrize("strange", range(len(PAGES)))
+def test_pages_made_otherwise_are_refused_in_a_sentence(first, strange: int) -> None:
+    old = packed(first)
+    with pytest.raises(UserFacingError, match="does not hold what a report of its kind does"):
+        changes(old, replace(old, sheet={**old.sheet, **PAGES[strange]}))
+
+
+def test_numbers_that_do_not_fit_their_classes_are_refused_in_a_sentence(first) -> None:
+    (was,) = [each.result for each in first.exhibits if each.name == "decision"]
+    other = _with(first, "decision", replace(was, outputs=np.zeros((1, 0))))
+    with pytest.raises(UserFacingError, match="does not hold what a report of its kind does"):
+        changes(packed(first), packed(other))
+
+
+def test_two_answers_at_most_are_unpacked_at_a_time(desk, first, monkeypatch) -> None:
+    old, new = packed(first), packed(made(desk, "mlp"))
+    alive = most = 0
+
+    def loaded(filed: bundle.Filed) -> object:
+        nonlocal alive, most
+        alive, result = alive + 1, load(filed.body)
+        most = max(most, alive)
+        weakref.finalize(result, gone)
+        return result
+
+    def gone() -> None:
+        nonlocal alive
+        alive -= 1
+
+    monkeypatch.setattr(bundle.Filed, "result", property(loaded))
+    assert changes(old, new)
+    assert 2 <= most <= 4, "a pair, and the one before until its names are taken"
 
 
 def test_the_evidence_is_taken_out_of_a_signed_report(desk, first) -> None:
