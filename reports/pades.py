@@ -28,6 +28,7 @@ from pyhanko.sign.validation import (
     StandardCMSSignatureStatus,
     async_validate_detached_cms,
 )
+from pyhanko.sign.validation.status import TimestampSignatureStatus
 from pyhanko_certvalidator import ValidationContext
 
 # What it finds is said in sentences of ours; it would print its own, with a trace.
@@ -178,8 +179,8 @@ def check(data: bytes, der: bytes, trust: Sequence[bytes], moment: datetime | No
         certificate = extract_certificate_info(signed).signer_cert
         status = _validated(data, signed, trust, moment)
         stamp = status.timestamp_validity
-        stamped = stamp is not None and stamp.valid and stamp.intact and stamp.trusted
-        if moment is None and stamped:
+        clocked = stamp is not None and _is_clock(stamp, certificate)
+        if moment is None and clocked and stamp.valid and stamp.intact:
             moment = stamp.timestamp
             status = _validated(data, signed, trust, moment)
         since, until = certificate.not_valid_before, certificate.not_valid_after
@@ -203,7 +204,7 @@ def check(data: bytes, der: bytes, trust: Sequence[bytes], moment: datetime | No
             stamped=stamp.timestamp,
             stamper=_name(stamp.signing_cert),
             stamp_good=stamp.valid and stamp.intact,
-            stamp_trusted=stamp.trusted,
+            stamp_trusted=clocked,
         )
     except Exception as error:  # hostile bytes break the parsers below in more ways than can be listed
         raise Malformed(str(error)) from error
@@ -232,12 +233,20 @@ def _signed_data(content: cms.ContentInfo) -> cms.SignedData:
 def _validated(
     data: bytes, signed: cms.SignedData, trust: Sequence[bytes], moment: datetime | None
 ) -> StandardCMSSignatureStatus:
-    """A time stamp's certificate may be any that is trusted: it must be one for time stamps."""
+    """An authority stands for who signed and for its time stamp, any other certificate for itself alone."""
     roots = [x509.Certificate.load(each) for each in trust]
     signer = extract_certificate_info(signed).signer_cert.dump()
     anchors = [each for each in roots if each.ca or each.dump() == signer]
-    contexts = (ValidationContext(trust_roots=each, moment=moment, allow_fetching=False) for each in (anchors, roots))
+    clocks = [each for each in roots if each.dump() != signer]
+    contexts = (ValidationContext(trust_roots=each, moment=moment, allow_fetching=False) for each in (anchors, clocks))
     return asyncio.run(async_validate_detached_cms(data, signed, *contexts, key_usage_settings=_USAGE))
+
+
+def _is_clock(stamp: TimestampSignatureStatus, signer: x509.Certificate) -> bool:
+    """Whether a time stamp is trusted: by another certificate than the signer's, and one for time stamps."""
+    purposes = stamp.signing_cert.extended_key_usage_value
+    another = stamp.signing_cert.dump() != signer.dump()
+    return stamp.trusted and another and purposes is not None and "time_stamping" in purposes.native
 
 
 def _canonical(signed: cms.SignedData, certificate: x509.Certificate) -> bytes:

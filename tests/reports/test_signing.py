@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     pkcs12,
 )
+from cryptography.x509 import Certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from access.actions import Refused
@@ -205,15 +206,24 @@ def test_a_key_that_never_leaves_its_token_signs(room, token, monkeypatch) -> No
 
 
 @contextmanager
-def service(now: datetime | None = None) -> Iterator[tuple[str, object]]:
-    """The address of a time-stamping service (RFC 3161), and the certificate of whoever runs it."""
+def service(
+    now: datetime | None = None, by: tuple[Certificate, object] | None = None, beside: Sequence[Certificate] = ()
+) -> Iterator[tuple[str, Certificate]]:
+    """The address of a time-stamping service (RFC 3161), and the certificate of whoever runs it.
+
+    Its clock stands still at `now`, and its tokens carry the certificates `beside` too.
+    """
     from asn1crypto import keys, tsp, x509
     from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
+    from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-    certificate, key = issued("House clock", kind="rsa", purpose=ExtendedKeyUsageOID.TIME_STAMPING)
+    certificate, key = by or issued("House clock", kind="rsa", purpose=ExtendedKeyUsageOID.TIME_STAMPING)
+    more = SimpleCertificateStore()
+    more.register_multiple(x509.Certificate.load(each.public_bytes(Encoding.DER)) for each in beside)
     stamper = DummyTimeStamper(
         x509.Certificate.load(certificate.public_bytes(Encoding.DER)),
         keys.PrivateKeyInfo.load(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())),
+        certs_to_embed=more,
         fixed_dt=now,
     )
 
@@ -252,18 +262,57 @@ def test_a_time_stamp_says_when(room, monkeypatch) -> None:
     assert verdict.ok and "House clock saw the signature" in told(verdict) and "was not asked" not in told(verdict)
 
 
+NOW = datetime.now(UTC).replace(microsecond=0)
+PAST = (NOW - timedelta(9), NOW - timedelta(1))
+
+
+def stamped(room: tuple[Desk, Report], by: tuple[Certificate, object], address: str) -> bytes:
+    """A PDF that is signed by that certificate and has a time stamp of that service."""
+    desk, report = room
+    body = pkcs12.serialize_key_and_certificates(None, by[1], by[0], None, NoEncryption())
+    with signer(desk.vault) as found:
+        who = replace(found, by=pades.from_pkcs12(body, ""), timestamp=address)
+        evidence = draft(report).bundle
+        return who.sign(build(report), evidence, who.detached(evidence))
+
+
 def test_a_trusted_time_stamp_outlives_the_certificate(room) -> None:
     """Signed while the certificate was valid, and looked at after."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    certificate, key = issued("Signing desk", span=(now - timedelta(9), now - timedelta(1)))
-    by = pades.from_pkcs12(pkcs12.serialize_key_and_certificates(None, key, certificate, None, NoEncryption()), "")
-    desk, report = room
-    with service(now - timedelta(2)) as (address, clock), signer(desk.vault) as found:
-        then = replace(found, by=by, timestamp=address)
-        evidence = draft(report).bundle
-        pdf = then.sign(build(report), evidence, then.detached(evidence))
-    assert not verify(pdf, Trust((certificate,))).ok
-    assert verify(pdf, Trust((certificate, clock))).ok
+    by = issued("Signing desk", span=PAST)
+    with service(NOW - timedelta(2)) as (address, clock):
+        pdf = stamped(room, by, address)
+    assert not verify(pdf, Trust(by[:1])).ok
+    assert verify(pdf, Trust((by[0], clock))).ok
+
+
+@pytest.mark.parametrize("purpose", [None, ExtendedKeyUsageOID.TIME_STAMPING])
+def test_nobody_stamps_a_time_on_their_own_signature(room, purpose) -> None:
+    """Whoever gets hold of a key that has run out could say that they signed before."""
+    by = issued("Signing desk", kind="rsa", span=PAST, purpose=purpose)
+    with service(NOW - timedelta(2), by) as (address, _):
+        pdf = stamped(room, by, address)
+    assert "was not valid when it signed" in told(verify(pdf, Trust(by[:1])))
+    root = issued("House authority", authority=True, span=(PAST[0], NOW + timedelta(9)))
+    by = issued("Signing desk", root, kind="rsa", span=PAST, purpose=purpose)
+    with service(NOW - timedelta(2), by) as (address, _):
+        pdf = stamped(room, by, address)
+    assert "was not valid when it signed" in told(verify(pdf, Trust(root[:1])))
+
+
+def test_a_time_stamp_is_by_a_certificate_for_time_stamps(room) -> None:
+    by = issued("Signing desk", span=PAST)
+    with service(NOW - timedelta(2), issued("Another desk", kind="rsa")) as (address, desk):
+        pdf = stamped(room, by, address)
+    assert "was not valid when it signed" in told(verify(pdf, Trust((by[0], desk))))
+
+
+def test_a_time_stamp_with_too_many_chains_is_not_searched(room) -> None:
+    root = issued("House authority", authority=True)
+    beside = [issued("Department", root, authority=True)[0] for _ in range(2)]
+    by = issued("Signing desk")
+    with service(beside=beside) as (address, _):
+        pdf = stamped(room, by, address)
+    assert "The signature of the PDF is damaged" in told(verify(pdf, Trust(by[:1])))
 
 
 def test_a_service_that_does_not_answer_is_said(room, monkeypatch) -> None:
