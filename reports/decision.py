@@ -1,20 +1,29 @@
 """The report on one decision: where it stands, what moved it, what would change it, how that was computed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from core.results import Attacked, Attribution, Result
+from core.nouns import ModelFile, Subject
+from core.results import Attacked, Attribution, Comparison, Result
 from reports import blocks, figures, words
 from reports.blocks import Block
 from reports.case import CaseFile
 from reports.factors import factors, families
 from reports.numbers import MINUS, number, percent, signed
-from reports.report import Exhibit, Report, Stamp
+from reports.reasons import Grounds
+from reports.report import Exhibit, Report, Stamp, numbered
 
 _MOST_MOVED = 10
 _MOST_FEATURES = 80
+_QUESTIONS = {
+    "decision": "Where does this case stand?",
+    "attributions": "What raised and lowered the ",
+    "attack": "What would change it?",
+    "ledger": "How was this computed?",
+}
+"""How the question over each section begins."""
 
 
 def report(case: CaseFile, stamp: Stamp, command: str = "") -> Report:
@@ -58,6 +67,20 @@ def exhibits(case: CaseFile) -> Iterator[Exhibit]:
         yield Exhibit("before-attack", case.comparison.clean)
     yield Exhibit("after-attack", case.comparison.after)
     yield Exhibit("after-noise", case.comparison.noise)
+
+
+def case_of(subject: Subject, model: ModelFile, answers: Mapping[str, Result], printed: Mapping[str, Any]) -> CaseFile:
+    """The case that rests on these answers, by the names that `exhibits` gives them, with the sections of `printed`."""
+    attributions, grounds, comparison = numbered(answers, "explanation-{}"), None, None
+    if "swapped" in answers:
+        grounds = Grounds(0, attributions[0], answers["swapped"], numbered(answers, "resample-{}"))
+    if "attack" in answers:
+        clean = answers.get("before-attack", attributions[0])
+        comparison = Comparison(answers["attack"], clean, answers["after-attack"], answers["after-noise"])
+    asked = [each["question"] for each in printed["sections"]]
+    sections = tuple(name for name, start in _QUESTIONS.items() if any(each.startswith(start) for each in asked))
+    outputs, population = answers["decision"], answers["reference-scores"]
+    return CaseFile(subject, model, outputs, population, attributions, comparison, sections, grounds)
 
 
 def _title(case: CaseFile) -> str:
@@ -125,7 +148,7 @@ def _decision(case: CaseFile) -> dict[str, Any]:
         shown.append(blocks.text_as_read(spec, row))
     elif len(spec.classes) <= 2:
         shown.append(blocks.panels([panel], blocks.grey_note(spec)))
-    return blocks.section("Where does this case stand?", heading, shown)
+    return blocks.section(_QUESTIONS["decision"], heading, shown)
 
 
 def _attributions(case: CaseFile) -> dict[str, Any]:
@@ -152,7 +175,7 @@ def _attributions(case: CaseFile) -> dict[str, Any]:
         shown.append(blocks.text(words.agreement_sentence(agreed, *titles, words.things(spec))))
     if spec.modality == "table" and len(families(spec)) < len(spec.features):
         shown.append(_feature_table(case, titled))
-    question = f"What raised and lowered the {words.result_noun(spec)}?"
+    question = f"{_QUESTIONS['attributions']}{words.result_noun(spec)}?"
     return blocks.section(question, words.drivers_headline(subject, model, first), shown)
 
 
@@ -174,7 +197,7 @@ def _attack(case: CaseFile) -> dict[str, Any]:
         shown = [outcome, _attack_pictures(case), pictures, *others, *bars]
     else:
         shown = [outcome, *bars, *others, _moved_table(case, attacked)]
-    return blocks.section("What would change it?", words.attack_headline(subject, model, attacked), shown)
+    return blocks.section(_QUESTIONS["attack"], words.attack_headline(subject, model, attacked), shown)
 
 
 def _ledger(case: CaseFile) -> dict[str, Any]:
@@ -196,7 +219,7 @@ def _ledger(case: CaseFile) -> dict[str, Any]:
             for title, result in shifted
         ]
     return blocks.section(
-        "How was this computed?",
+        _QUESTIONS["ledger"],
         "Every choice behind the figures is listed here, so that they can be computed again.",
         [blocks.identity(), *blocks.ledgers(titled), *_others(case, [result for _, result in (*named, *shifted)])],
     )
@@ -205,8 +228,8 @@ def _ledger(case: CaseFile) -> dict[str, Any]:
 def _others(case: CaseFile, told: list[Result]) -> list[Block]:
     """The exhibits that have no ledger of their own."""
     digests = {result.digest for result in told}
-    numbered = [(f"E{place}", each) for place, each in enumerate(exhibits(case), 1)]
-    return [blocks.exhibits([(mark, each) for mark, each in numbered if each.result.digest not in digests])]
+    marked = [(f"E{place}", each) for place, each in enumerate(exhibits(case), 1)]
+    return [blocks.exhibits([(mark, each) for mark, each in marked if each.result.digest not in digests])]
 
 
 _SECTIONS: dict[str, Callable[[CaseFile], dict[str, Any]]] = {

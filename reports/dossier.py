@@ -1,6 +1,6 @@
 """The file on a whole model: every result that its report draws from, and the rule that chooses its cases."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from core.results import Attacked, Attribution, Prediction, Result
 from core.scores import decide, decision_margin
 from reports.numbers import counted
 from reports.reasons import Grounds
-from reports.report import Exhibit
+from reports.report import Exhibit, numbered
 
 KINDS = {
     "typical": "two typical ones, each the median of one of the two decisions made most",
@@ -20,6 +20,8 @@ KINDS = {
     "unlike": "the one most unlike the data",
 }
 """What a case of a dossier stands for, and how it was chosen."""
+_NO_LIMIT = "attack-without-limit"
+_SHIFTED = ("before-attack", "after-attack", "after-noise")
 KINDS_OF_NUMBERS = {
     "typical": "a typical one, with the median prediction",
     "wrong": "the one whose prediction is furthest from its true answer",
@@ -70,6 +72,34 @@ class Dossier:
                 seen.add(result.digest)
                 yield Exhibit(name, result)
 
+    @classmethod
+    def of(cls, subject: Subject, model: ModelFile, answers: Mapping[str, Result]) -> "Dossier":
+        """The dossier that rests on these answers, by the names that `exhibits` gives them; the cases chosen again.
+
+        An answer that came before under another name has none of its own.
+        """
+        judged, surveyed = answers["judged-rows"], answers.get("survey")
+        cases = choose(subject, model, judged)
+        grounds = tuple(_grounds(answers, subject.dataset.row_ids[each.position], n) for n, each in enumerate(cases, 1))
+        attacked = tuple(each for name, each in answers.items() if isinstance(each, Attacked) and name != _NO_LIMIT)
+        before = answers.get(_SHIFTED[0], surveyed)
+        shifted = tuple(answers.get(name, before) for name in _SHIFTED) if attacked else ()
+        explained = next(each for each in (surveyed, *shifted, grounds[0].explained) if each is not None)
+        return cls(
+            subject,
+            model,
+            explained.query.target,
+            judged,
+            answers.get("reference-scores", judged),
+            surveyed,
+            cases,
+            grounds,
+            numbered(answers, "case-{}-second-method"),
+            attacked,
+            answers.get(_NO_LIMIT),
+            shifted,
+        )
+
     @property
     def strongest(self) -> tuple[Attacked, ...]:
         """The strongest attack at growing sizes."""
@@ -91,8 +121,16 @@ class Dossier:
             yield f"case-{number}-second-method", each
         for each in self.attacked:
             yield f"{each.method.name}-{each.size:g}", each
-        yield "attack-without-limit", self.extreme
-        yield from zip(("before-attack", "after-attack", "after-noise"), self.shifted, strict=False)
+        yield _NO_LIMIT, self.extreme
+        yield from zip(_SHIFTED, self.shifted, strict=False)
+
+
+def _grounds(answers: Mapping[str, Result], row_id: str, number: int) -> Grounds:
+    """Those of a case by its number; what it shares with the first case is named after that one."""
+    first = "case-1" if f"case-{number}-explained" not in answers else f"case-{number}"
+    explained = answers[f"{first}-explained"]
+    index = explained.query.row_ids.index(row_id)
+    return Grounds(index, explained, answers[f"case-{number}-swapped"], numbered(answers, f"{first}-resample-{{}}"))
 
 
 def rule(subject: Subject, model: ModelFile, judged: Prediction) -> str:

@@ -11,7 +11,7 @@ from core.nouns import Feature
 from reports import blocks, explained, measured, words
 from reports.blocks import Block
 from reports.dossier import Dossier
-from reports.manifest import environment
+from reports.manifest import Manifest, environment
 from reports.numbers import counted, listed, percent, plural
 from reports.report import Report, Stamp
 from reports.rules import SECTIONS, rules
@@ -30,12 +30,12 @@ _OUTPUTS = {
 _CAPABILITIES = {"gradients": "its gradients", "trees": "its trees", "linear": "its weights"}
 
 
-def report(dossier: Dossier, stamp: Stamp, command: str = "") -> Report:
-    """The report on the dossier's model."""
+def report(dossier: Dossier, stamp: Stamp, command: str = "", computed: Manifest | None = None) -> Report:
+    """The report on the dossier's model. `computed` is the environment in which that was done; None: this one."""
     whole = Whole(dossier)
     subject, model = dossier.subject, dossier.model
     named = {name: _SECTIONS[name](whole) for name in SECTIONS}
-    named["reproduction"]["blocks"].insert(1, blocks.command(command))
+    named["reproduction"]["blocks"][1:1] = [blocks.command(command), _computed(computed or environment())]
     printed = {
         "kind": "Report on a whole model",
         "title": whole.title,
@@ -53,10 +53,17 @@ def _cover(whole: Whole) -> dict[str, Any]:
         "figures": [[each.figure, each.what] for each in whole.findings() if len(each.figure) < 12][:4],
         "facts": [
             ["Model", whole.model.title],
-            ["Explained", words.target_phrase(whole.spec, whole.dossier.target)],
+            ["Explained", _target(whole)],
             ["Exhibits", str(len(whole.exhibits))],
         ],
     }
+
+
+def _target(whole: Whole) -> str:
+    """What is explained; of texts, which are explained one by one, each for the class decided where there are many."""
+    if whole.dossier.surveyed is None and len(whole.spec.classes) > 2:
+        return "the class decided of each case"
+    return words.target_phrase(whole.spec, whole.dossier.target)
 
 
 # --- what was found --------------------------------------------------------------------------------------------------
@@ -370,16 +377,17 @@ def _log(whole: Whole) -> Section:
     )
 
 
-def _reproduction(whole: Whole) -> Section:
-    found = environment()
+def _computed(found: Manifest) -> Block:
     used = [("Assay", found["assay"]), ("Python", found["python"]), *found["libraries"].items()]
-    used.append(("Digest of the files that pin every version", found["lock"]))
+    return blocks.pairs("Computed with", [*used, ("Digest of the files that pin every version", found["lock"])])
+
+
+def _reproduction(whole: Whole) -> Section:
     return blocks.section(
         "How can all this be computed again?",
         f"{counted(len(whole.exhibits), 'exhibit')}, each a question to ask again and an answer with its digest.",
         [
             blocks.identity(),
-            blocks.pairs("Computed with", used),
             blocks.exhibits([(whole.mark(each.result), each) for each in whole.exhibits]),
         ],
         70,

@@ -4,20 +4,21 @@ About one row only. It names at most four reasons, each with its value and the u
 read log-odds as percentages. Where there are no reasons that stand, it says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from core.nouns import ModelFile, Subject
+from core.results import Result
 from core.scores import decide
 from reports import blocks, words
 from reports.blocks import Block
 from reports.factors import Factor, named
 from reports.numbers import listed, plural
 from reports.reasons import Grounds, Reasons, reasons
-from reports.report import Exhibit, Report, Stamp
+from reports.report import Exhibit, Report, Stamp, numbered
 
 _MOST_GIVEN = 40
 """Values that a letter lists; of more, whoever is concerned can ask for them."""
@@ -69,6 +70,12 @@ class Letter:
         yield Exhibit("explanation", self.grounds.explained)
         for number, each in enumerate(self.grounds.resampled, 1):
             yield Exhibit(f"resample-{number}", each)
+
+    @classmethod
+    def of(cls, subject: Subject, model: ModelFile, answers: Mapping[str, Result]) -> "Letter":
+        """The letter that rests on these answers, by the names that `exhibits` gives them."""
+        explained, swapped = answers["explanation"], answers["decision-and-swaps"]
+        return cls(subject, model, Grounds(0, explained, swapped, numbered(answers, "resample-{}")))
 
 
 def report(letter: Letter, stamp: Stamp, command: str = "") -> Report:

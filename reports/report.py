@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import count, takewhile
 from typing import Any
 
 from access.masks import hidden
@@ -135,6 +136,11 @@ def is_about(audience: str, row_ids: Sequence[str], asked: Sequence[RowNames]) -
     references = {reference for _, reference in asked if reference}
     begun = [set(rows[:1]) & set(row_ids) or (not reference and rows in references) for rows, reference in asked]
     return bool(asked) and (audience not in OF_CASES or all(begun))
+
+
+def numbered(answers: Mapping[str, Result], form: str) -> tuple[Result, ...]:
+    """The answers named `form` with 1, 2 and so on in it, up to the first that is not there."""
+    return tuple(answers[name] for name in takewhile(answers.__contains__, map(form.format, count(1))))
 
 
 def report_digest(
