@@ -246,7 +246,8 @@ def _ask_once_more(ctx: Context, made: Made) -> None:
         ]
     )
     with st.form("sign", border=False):
-        author = st.text_input("Author", ctx.desk.person.name if ctx.desk.hosted else "", max_chars=80)
+        hosted = ctx.desk.hosted  # there, the author is who signs
+        author = st.text_input("Author", ctx.desk.person.name if hosted else "", max_chars=80, disabled=hosted)
         reviewer = st.text_input("Reviewer", placeholder="Nobody", max_chars=80)
         use = st.text_area("What the model is used for", placeholder="Not stated", max_chars=300, height=80)
         sure = st.form_submit_button("Sign it for good")

@@ -16,7 +16,7 @@ from access.log import Log
 from access.people import LOCAL, Person
 from access.retention import lasting
 from access.sessions import COOKIE, Sessions
-from access.settings import settings
+from access.settings import Signing, settings, signing
 from core.errors import UserFacingError
 from engine.engine import Engine
 from storage.stores import stores
@@ -50,6 +50,19 @@ def the_log() -> Log:
     """The process's log, watched for bursts where people sign in."""
     opened, rules = stores(), settings()
     return Log(opened.database, opened.vault, Bursts(**asdict(rules.alerts)) if rules else None)
+
+
+def the_certificate() -> bytes:
+    """The certificate that reports are signed with (PEM), looked at once a minute: it may lie in a token."""
+    return _certificate(signing(), int(time.time() // 60))
+
+
+@functools.lru_cache(maxsize=1)
+def _certificate(_settings: Signing, _minute: int) -> bytes:
+    from reports.signer import signer
+
+    with signer(stores().vault) as found:
+        return found.pem()
 
 
 def the_desk() -> Desk:

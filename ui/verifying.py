@@ -16,11 +16,11 @@ from reports.manifest import unstamped
 from reports.numbers import counted
 from reports.recompute import Difference, recompute
 from reports.report import AUDIENCES
-from reports.signer import signer
 from reports.verifying import LARGEST, Line, Trust, Verdict, verify
 from ui import forms, parts, waiting
 from ui.checking import frame
 from ui.problems import literal
+from ui.state import the_certificate
 
 _FOUND = "verify.found"
 _AGAIN = "verify.again"
@@ -68,8 +68,16 @@ def given(desk: Desk) -> Given | None:
 
 def certificate(desk: Desk) -> bytes:
     """What those who check what is signed here are given to check it by (PEM)."""
-    with signer(desk.vault) as found:
-        return found.pem()
+    try:
+        return the_certificate()
+    except UserFacingError:
+        if desk.may("sign"):
+            raise
+        raise UserFacingError(
+            "The certificate of this Assay cannot be had now",
+            "What it signs with is out of reach",
+            "Give the signer's certificate as a file, or tell an administrator",
+        ) from None
 
 
 def _is_pdf(body: bytes) -> bool:
