@@ -161,14 +161,15 @@ def _again(args: argparse.Namespace, body: bytes, bundle: "Bundle") -> "Iterator
     """The report printed and its questions asked once more."""
     from command.bar import bar
     from engine.engine import Engine
-    from engine.subjects import load_subject
-    from reports.recompute import recompute, subject_from
+    from reports.recompute import recompute, subject_from, subject_here, taken_on_trust
     from reports.verifying import PDF, Line, printed_again
 
     if body.startswith(PDF):
         yield printed_again(body, bundle)
     files = args.model is not None and args.data is not None
-    subject = subject_from(bundle, args.model, args.data) if files else load_subject(bundle.manifest["subject"]["name"])
+    subject = subject_from(bundle, args.model, args.data) if files else subject_here(bundle)
+    if files:
+        yield Line(None, taken_on_trust(subject))
     engine = Engine.open()
     try:
         with bar("Computing again") as progress:

@@ -44,6 +44,8 @@ UNPACKED = 2 << 30
 """Bytes to which all exhibits together may unpack."""
 MOST = 1_000
 """Exhibits of one bundle."""
+TELLING = ("lower", "upper", "categories", "decimals")
+"""What a schema says of a column's values."""
 
 _MANIFEST, _SHEET, _RULES = "manifest.json", "printed.json", "rules.toml"
 _LARGEST_JSON = 32 << 20
@@ -57,7 +59,6 @@ _SHAPES: Mapping[str, Callable[[Manifest], tuple[int, ...] | None]] = {
     "image": lambda tables: tuple(tables["image"]["shape"]),
     "text": lambda tables: None,
 }
-_TELLING = ("lower", "upper", "categories", "decimals")  # what a schema says of a column's values
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def _schema(tables: dict[str, Any], masked: Sequence[str]) -> bytes:
 
     about = {name: value for name, value in tables["subject"].items() if name != "example"}
     features = [
-        {key: value for key, value in each.items() if each["name"] not in masked or key not in _TELLING}
+        {key: value for key, value in each.items() if each["name"] not in masked or key not in TELLING}
         for each in tables.get("feature", [])
     ]
     return dumps({**tables, "subject": about, **({"feature": features} if features else {})}).encode()

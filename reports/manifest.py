@@ -13,7 +13,7 @@ from types import NoneType
 from typing import Any
 
 from core.digest import digest
-from core.nouns import MethodId
+from core.nouns import MethodId, ModelSpec
 from core.results import Result
 from reports.report import FORMAT, Exhibit, Report, Stamp, masked_names
 from reports.rules import rules
@@ -79,7 +79,7 @@ def manifest(report: Report, model: bytes, data: bytes, entries: Sequence[Manife
             "name": subject.name,
             "title": subject.title,
             "row_noun": subject.row_noun,
-            "schema": digest(spec.modality, spec.shape, spec.features, spec.classes),
+            "schema": schema_digest(spec),
         },
         "model": {
             "name": report.model.name,
@@ -123,6 +123,11 @@ def entry(exhibit: Exhibit, file: str, shown: Result, report: Report) -> Manifes
         "whole": shown.digest == result.digest,
         "tolerance": tolerance(method),
     }
+
+
+def schema_digest(spec: ModelSpec) -> str:
+    """That of how rows and classes are read."""
+    return digest(spec.modality, spec.shape, spec.features, spec.classes)
 
 
 def tolerance(method: MethodId) -> float:

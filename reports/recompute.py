@@ -5,7 +5,6 @@ seed, swapped rows are made again; the rows that an attack made are those in the
 has to find too.
 """
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,16 +15,16 @@ import numpy as np
 from access.masks import masked
 from attacks.space import Space
 from core.errors import UserFacingError
-from core.nouns import ModelSpec, Query, Reference, Subject
+from core.nouns import Feature, ModelFile, ModelSpec, Query, Reference, Subject
 from core.results import Attacked, Attribution, Result
 from engine.again import question_again
-from engine.places import TOML, Memory
+from engine.places import NAME, TOML, Memory
 from engine.questions import swap_query
 from engine.queue import Cancelled, Job, Question
-from engine.subjects import read_subject
-from reports.bundle import Bundle, Filed
-from reports.manifest import sha256, tolerance
-from reports.numbers import counted
+from engine.subjects import load_subject, read_subject
+from reports.bundle import TELLING, Bundle, Filed
+from reports.manifest import schema_digest, sha256, tolerance
+from reports.numbers import counted, listed
 from reports.pdf import build
 from reports.reasons import candidates
 from reports.withholding import seen
@@ -49,7 +48,8 @@ class Difference:
     """One exhibit beside the same question asked again.
 
     `numbers` were compared; `largest` is the largest difference, as a share of its number's scale (ADR 0016), and
-    `tolerance` the largest there may be. `problem` is a sentence where something else is wrong, else "".
+    `tolerance` the largest there may be. `problem` is a sentence where something else is wrong, and `note` one to know
+    where nothing is; else "".
     """
 
     name: str
@@ -58,6 +58,7 @@ class Difference:
     largest: float
     tolerance: float
     problem: str = ""
+    note: str = ""
 
     @property
     def ok(self) -> bool:
@@ -68,15 +69,46 @@ class Difference:
         """What was found, in words."""
         if self.problem:
             return f"{self.name}: {self.problem}"
+        return f"{self.name}: {self._compared()} {self.note}".rstrip()
+
+    def _compared(self) -> str:
+        if not self.numbers and self.ok:
+            return "none of its numbers are shown; the digest of all of them is the same."
         numbers = counted(self.numbers, "number")
         if not self.largest:
-            return f"{self.name}: {numbers} compared, no difference."
+            return f"{numbers} compared, no difference."
         within = "within" if self.ok else "beyond"
         apart = f"{self.largest:.1e} of their scale, {within} the {self.tolerance:g} there may be"
-        return f"{self.name}: {numbers} compared, the largest difference {apart}."
+        return f"{numbers} compared, the largest difference {apart}."
 
 
 # --- the subject -----------------------------------------------------------------------------------------------------
+
+
+def subject_here(bundle: Bundle) -> Subject:
+    """The subject of the name that a report gives, among those that are here. Raises UserFacingError for none."""
+    name = bundle.manifest["subject"]["name"]
+    if not NAME.fullmatch(name):  # it may be a path, which a stranger does not choose
+        raise UserFacingError(
+            "There is no subject here of the name that the report gives",
+            f"{name[:48]!r} is no name that a subject can have",
+            "Give the files of its model and data",
+        )
+    return load_subject(name)
+
+
+def taken_on_trust(subject: Subject) -> str:
+    """What the report says of its subject and neither file does, as a sentence; `subject` is from these files."""
+    spec, cutoff = subject.model().spec, subject.cutoff
+    if not spec.classes:
+        return (
+            f"Neither file says how the number and the features are called. The report calls it {spec.outcome.title}."
+        )
+    rule = "the largest output decides" if cutoff is None else f"{spec.classes[1]} is decided from {cutoff:g} upwards"
+    return (
+        "Neither file says where the cut-off is, nor how the classes and features are called. The report says: "
+        f"{listed(list(spec.classes))}; {rule}."
+    )
 
 
 def subject_from(bundle: Bundle, model: Path, data: Path) -> Subject:
@@ -123,8 +155,7 @@ def _body(file: Path) -> bytes:
 
 def _read(bundle: Bundle, bodies: Mapping[str, bytes]) -> Subject:
     """The subject as the report's schema reads these files."""
-    toml = bundle.files[TOML]
-    named = tomllib.loads(toml.decode())
+    toml, named = bundle.files[TOML], bundle.schema
     files = {TOML: toml, named["data"]["file"]: bodies["data"], named["model"][0]["file"]: bodies["model"]}
     return read_subject(Memory(bundle.manifest["subject"]["name"], files))
 
@@ -184,7 +215,40 @@ def _checked(bundle: Bundle, subject: Subject) -> Subject:
             f"The {what} of {subject.title} has another digest than the report names",
             "Choose the subject as it was when it was explained, or give the files of its model and data",
         )
-    return replace(subject, models=(models[0],))
+    model = min(models, key=lambda each: each.name != told["model"]["name"])
+    other = [what for what, (here, there) in _read_as(bundle, subject, model).items() if here != there]
+    if other:
+        raise UserFacingError(
+            "The report reads its subject in another way",
+            f"{subject.title} has another {listed(other)} than the report says",
+            "Ask whoever made the report, and do not trust it until you know why",
+        )
+    return replace(subject, models=(model,))
+
+
+def _read_as(bundle: Bundle, subject: Subject, model: ModelFile) -> dict[str, tuple[Any, Any]]:
+    """What tells how rows and scores are read: what it is, as the subject here and as the report has it."""
+    about, named, spec = bundle.schema["subject"], bundle.schema["model"][0], model.spec
+    known = {each.name: each for each in spec.features} if spec.modality == "table" else {}
+    return {
+        "title": (subject.title, about["title"]),
+        "title of its model": (model.title, named["title"]),
+        "word for a row": (subject.row_noun, about["row_noun"]),
+        "cut-off": (subject.cutoff, about.get("cutoff")),
+        "classes": (list(spec.classes), about.get("classes", [])),
+        "verdicts": (list(subject.verdicts), about.get("verdicts", [])),
+        "limits": (subject.limits, about.get("limits", "")),
+        "output": (spec.output, named.get("output")),
+        "features": (list(known.values()), [_feature(each, known) for each in bundle.schema.get("feature", [])]),
+        "schema": (schema_digest(spec), bundle.manifest["subject"]["schema"]),
+    }
+
+
+def _feature(told: Mapping[str, Any], known: Mapping[str, Feature]) -> Feature:
+    """A feature as a schema tells it; what it leaves out of the values, which may be masked, is as known."""
+    usual = known.get(told["name"], Feature(told["name"]))
+    said = {**{name: getattr(usual, name) for name in TELLING}, **told}
+    return Feature(**{**said, "categories": tuple(said["categories"])})
 
 
 class _Again:
@@ -213,6 +277,7 @@ class _Again:
         """An exhibit beside the answer to its question, which is asked now."""
         told, problem = filed.result, self._reference_problem(filed) or self._choice_problem(filed)
         nothing = Difference(filed.name, filed.method["name"], 0, 0.0, filed.tolerance)
+        brought = self._is_brought(self._asked[filed.name])
         if query is None:
             return replace(nothing, problem=problem or self._lost(filed))
         try:
@@ -222,7 +287,8 @@ class _Again:
         except UserFacingError as error:
             return replace(nothing, problem=str(error))
         self._learn(found)
-        return _compared(filed, told, found, self._shown(found), self._model.spec, problem)
+        compared = _compared(filed, told, found, self._shown(found), self._model.spec, problem)
+        return replace(compared, note=_brought(told.query.row_ids) if brought else "")
 
     def _shown(self, found: Result) -> Result:
         return seen(found, self._spec, self._bundle.audience, self._bundle.manifest["row_ids"])
@@ -303,6 +369,10 @@ class _Again:
         if set(told.row_ids) <= set(self._subject.dataset.row_ids):
             return "its rows are neither those of the data nor made by an attack of this report."
         return "its rows are not in the data, and nothing in this report makes them."
+
+
+def _brought(row_ids: Sequence[str]) -> str:
+    return f"Its row {row_ids[0][:48]!r} is not in the data; its values are the report's own."
 
 
 def _places(row_ids: Sequence[str], wanted: Sequence[str]) -> list[int] | None:

@@ -1,5 +1,6 @@
 """Everything a report rests on comes out again, and what does not is named."""
 
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 
 from access.desk import Desk
 from access.log import Log
@@ -19,7 +21,15 @@ from core.results import Attacked, Attribution, Prediction
 from engine.engine import Engine, Question
 from engine.places import SAMPLES
 from engine.predict import Predict
-from engine.questions import ATTACK_SIZES, attacks_for, default_pair, explain_query, prediction_query, swap_query
+from engine.questions import (
+    ATTACK_SIZES,
+    attacks_for,
+    default_pair,
+    explain_query,
+    population_query,
+    prediction_query,
+    swap_query,
+)
 from engine.queue import Cancelled
 from engine.subjects import load_subject
 from explainers import explainer
@@ -28,7 +38,7 @@ from reports.bundle import Bundle
 from reports.gather import gather
 from reports.pdf import build
 from reports.reasons import candidates
-from reports.recompute import Difference, printed_so, recompute, subject_from
+from reports.recompute import Difference, printed_so, recompute, subject_from, subject_here, taken_on_trust
 from reports.report import Exhibit, Report, Stamp
 from storage.stores import close_stores, stores
 
@@ -200,6 +210,60 @@ def test_other_files_are_refused_with_a_sentence_each(desk, tmp_path: Path) -> N
         recompute(desk, found, load_subject("digits"))
 
 
+def reread(found: Bundle, **about: object) -> Bundle:
+    """The bundle with another schema, as whoever signs it can have it."""
+    tables = tomllib.loads(found.files["subject.toml"].decode())
+    for name, value in about.items():
+        table = {"label": tables["feature"][0], "model_title": tables["model"][0]}.get(name, tables["subject"])
+        table["title" if name == "model_title" else name] = value
+    return replace(found, files={**found.files, "subject.toml": tomli_w.dumps(tables).encode()})
+
+
+@pytest.mark.parametrize(
+    ("what", "about"),
+    [
+        ("cut-off", {"cutoff": 0.99}),
+        ("classes", {"classes": ["malignant", "benign"]}),
+        ("verdicts", {"verdicts": ["was let go", "was kept"]}),
+        ("title", {"title": "Other tumours"}),
+        ("title of its model", {"model_title": "Oracle"}),
+        ("word for a row", {"row_noun": "case"}),
+        ("limits", {"limits": "None."}),
+        ("features", {"label": "Worst area"}),
+        ("cut-off and features", {"cutoff": 0.99, "label": "Worst area"}),
+    ],
+)
+def test_a_report_that_reads_its_subject_in_another_way_is_refused(desk, what: str, about: dict) -> None:
+    found = bundle.read(bundle.pack(short(made(desk, "tumours", "xgboost"))))
+    with pytest.raises(UserFacingError, match=f"has another {what} than the report says"):
+        recompute(desk, reread(found, **about), load_subject("tumours"))
+
+
+def test_another_digest_of_the_schema_is_refused(desk) -> None:
+    found = bundle.read(bundle.pack(short(made(desk, "tumours", "xgboost"))))
+    told = {**found.manifest, "subject": {**found.manifest["subject"], "schema": "0" * 64}}
+    with pytest.raises(UserFacingError, match="has another schema than the report says"):
+        recompute(desk, replace(found, manifest=told), load_subject("tumours"))
+
+
+def test_what_no_file_says_is_told(desk) -> None:
+    found = reread(bundle.read(bundle.pack(short(made(desk, "tumours", "xgboost")))), cutoff=0.99)
+    assert taken_on_trust(given(found, "tumours", "xgboost")) == (
+        "Neither file says where the cut-off is, nor how the classes and features are called. The report says: benign "
+        "and malignant; malignant is decided from 0.99 upwards."
+    )
+    assert taken_on_trust(load_subject("digits")).endswith("8 and 9; the largest output decides.")
+
+
+def test_the_subject_here_is_found_by_its_name_and_by_no_path(desk) -> None:
+    found = bundle.read(bundle.pack(short(made(desk, "tumours", "xgboost"))))
+    assert subject_here(found).name == "tumours"
+    for name in (str(SAMPLES / "tumours"), "./tumours", "../x", "a/b"):
+        told = {**found.manifest, "subject": {**found.manifest["subject"], "name": name}}
+        with pytest.raises(UserFacingError, match="no name that a subject can have"):
+            subject_here(replace(found, manifest=told))
+
+
 def another_data(data: Path, place: Path) -> Path:
     """The data with one value changed."""
     from pyarrow import parquet
@@ -271,6 +335,9 @@ def test_a_letter_about_a_row_that_somebody_brought_is_computed_again(desk, bare
     report = reasoned(desk, "letter", load_subject("tumours"), rename="own 1")
     found = again(bare, report)
     assert all(each.ok for each in found.values()), [each.sentence for each in found.values()]
+    said = "Its row 'own 1' is not in the data; its values are the report's own."
+    assert {name for name, each in found.items() if each.sentence.endswith(said)} >= {"explained", "resampled"}
+    assert not any(each.note for each in again(bare, reasoned(desk, "letter", load_subject("tumours"))).values())
     rows = report.exhibits[0].result.query.rows.copy()
     rows[1, 0] += 1  # a swap that the explanation does not lead to
     query = replace(report.exhibits[0].result.query, rows=rows)
@@ -293,6 +360,16 @@ def test_it_can_be_called_off(desk) -> None:
     found = bundle.read(bundle.pack(made(desk, "tumours", "mlp")))
     with pytest.raises(Cancelled):
         recompute(_Never(), found, load_subject("tumours"), cancelled=lambda: True)
+
+
+def test_an_answer_of_which_nothing_is_shown_says_so(desk, bare) -> None:
+    report = reasoned(desk, "letter", load_subject("tumours"))
+    query = population_query(report.model, report.exhibits[2].result.query.reference)
+    scores = Exhibit("reference-scores", desk.ask(Question(report.model, Predict(), query)))
+    found = again(bare, replace(report, exhibits=(*report.exhibits, scores)))["reference-scores"]
+    assert found.ok and found.sentence == (
+        "reference-scores: none of its numbers are shown; the digest of all of them is the same."
+    )
 
 
 class _Never:
