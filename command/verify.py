@@ -162,6 +162,7 @@ def _again(args: argparse.Namespace, body: bytes, bundle: "Bundle") -> "Iterator
     from command.bar import bar
     from engine.engine import Engine
     from reports.recompute import recompute, subject_from, subject_here, taken_on_trust
+    from reports.remade import pages
     from reports.verifying import PDF, Line, printed_again
 
     if body.startswith(PDF):
@@ -178,6 +179,7 @@ def _again(args: argparse.Namespace, body: bytes, bundle: "Bundle") -> "Iterator
         engine.close()
     for each in found:
         yield Line(each.ok, each.sentence)
+    yield pages(bundle, subject, found)
 
 
 def _read(place: Path, most: int | None = None) -> bytes:

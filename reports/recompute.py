@@ -6,7 +6,7 @@ has to find too.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,7 +49,7 @@ class Difference:
 
     `numbers` were compared; `largest` is the largest difference, as a share of its number's scale (ADR 0016), and
     `tolerance` the largest there may be. `problem` is a sentence where something else is wrong, and `note` one to know
-    where nothing is; else "".
+    where nothing is; else "". `answer` is what was answered now, in full; None where nothing was.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Difference:
     tolerance: float
     problem: str = ""
     note: str = ""
+    answer: Result | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -413,7 +414,7 @@ def _compared(filed: Filed, told: Result, found: Result, shown: Result, spec: Mo
     if unseen and found.digest != filed.digest and not problem:
         problem = "some of its numbers are withheld, and the digest of all of them is another."
     allowed = min(filed.tolerance, tolerance(found.method))
-    return Difference(filed.name, found.method.name, numbers, float(largest), allowed, problem)
+    return Difference(filed.name, found.method.name, numbers, float(largest), allowed, problem, answer=found)
 
 
 def _apart(here: np.ndarray, there: np.ndarray, scale: Any) -> float:
