@@ -179,7 +179,7 @@ def check(data: bytes, der: bytes, trust: Sequence[bytes], moment: datetime | No
         certificate = extract_certificate_info(signed).signer_cert
         status = _validated(data, signed, trust, moment)
         stamp = status.timestamp_validity
-        clocked = stamp is not None and _is_clock(stamp, certificate)
+        clocked = stamp is not None and _is_clock(stamp)
         if moment is None and clocked and stamp.valid and stamp.intact:
             moment = stamp.timestamp
             status = _validated(data, signed, trust, moment)
@@ -242,11 +242,10 @@ def _validated(
     return asyncio.run(async_validate_detached_cms(data, signed, *contexts, key_usage_settings=_USAGE))
 
 
-def _is_clock(stamp: TimestampSignatureStatus, signer: x509.Certificate) -> bool:
-    """Whether a time stamp is trusted: by another certificate than the signer's, and one for time stamps."""
+def _is_clock(stamp: TimestampSignatureStatus) -> bool:
+    """Whether a time stamp is trusted, which takes a certificate for time stamps."""
     purposes = stamp.signing_cert.extended_key_usage_value
-    another = stamp.signing_cert.dump() != signer.dump()
-    return stamp.trusted and another and purposes is not None and "time_stamping" in purposes.native
+    return stamp.trusted and purposes is not None and "time_stamping" in purposes.native
 
 
 def _canonical(signed: cms.SignedData, certificate: x509.Certificate) -> bytes:
