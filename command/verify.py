@@ -90,12 +90,12 @@ def _unread(why: str, remedy: str) -> UserFacingError:
 def _report(args: argparse.Namespace) -> int:
     """Prints what is found of a report, each as soon as it is; the exit status."""
     from engine.wire import shown
-    from reports.verifying import LARGEST, Trust
+    from reports.verifying import LARGEST, LARGEST_BESIDE, Trust
     from reports.verifying import verify as verify_report
 
-    trust = None if args.trust is None else Trust.read(_read(args.trust, LARGEST))
+    trust = None if args.trust is None else Trust.read(_read(args.trust, LARGEST_BESIDE))
     body = _read(args.file, LARGEST)
-    verdict = verify_report(body, trust, _beside(args, LARGEST))
+    verdict = verify_report(body, trust, _beside(args, LARGEST_BESIDE))
     good = True
     for line in (*verdict.lines, *(_further(args, body, verdict.bundle) if verdict.bundle else ())):
         good = good and line.good is not False
@@ -161,16 +161,14 @@ def _again(args: argparse.Namespace, body: bytes, bundle: "Bundle") -> "Iterator
     """The report printed and its questions asked once more."""
     from command.bar import bar
     from engine.engine import Engine
-    from reports.recompute import recompute, subject_from, subject_here, taken_on_trust
-    from reports.remade import pages
+    from engine.subjects import load_subject
+    from reports.recompute import recompute, subject_from
     from reports.verifying import PDF, Line, printed_again
 
     if body.startswith(PDF):
         yield printed_again(body, bundle)
     files = args.model is not None and args.data is not None
-    subject = subject_from(bundle, args.model, args.data) if files else subject_here(bundle)
-    if files:
-        yield Line(None, taken_on_trust(subject))
+    subject = subject_from(bundle, args.model, args.data) if files else load_subject(bundle.manifest["subject"]["name"])
     engine = Engine.open()
     try:
         with bar("Computing again") as progress:
@@ -179,7 +177,6 @@ def _again(args: argparse.Namespace, body: bytes, bundle: "Bundle") -> "Iterator
         engine.close()
     for each in found:
         yield Line(each.ok, each.sentence)
-    yield pages(bundle, subject, found)
 
 
 def _read(place: Path, most: int | None = None) -> bytes:

@@ -28,14 +28,16 @@ from reports.signer import EVIDENCE, FORMAT, SIGNATURE, as_json, endorsed
 
 LARGEST = 2 * bundle.LARGEST
 """Bytes that a file to be checked may have."""
+LARGEST_BESIDE = 1 << 20
+"""Bytes that a certificate file, or a signature file, may have."""
 PDF = b"%PDF-"
 """How a PDF begins."""
 _RANGE = re.compile(rb"/ByteRange \[(\d{1,10}) (\d{1,10}) (\d{1,10}) (\d{1,10})\]")
-_LARGEST_SIGNATURE = 256 << 10
+_LARGEST_ROOM = 256 << 10
 _INSIDE = (EVIDENCE, SIGNATURE)
 _KEYS = {"ed25519": ("Ed25519", Ed25519PublicKey), "ml-dsa-65": ("ML-DSA-65", MLDSA65PublicKey)}
 _PARTS = {"format", "keys", "chain", "signatures", "endorsement"}
-_PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----[A-Za-z0-9+/=\n]+-----END \1-----")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Trust:
         """The certificates and public keys in a PEM file. Raises UserFacingError where it has none or is damaged."""
         plain = pem.replace(b"\r\n", b"\n")
         try:
+            if len(pem) > LARGEST_BESIDE:
+                raise ValueError("more than such a file has")
             blocks = [(found[1], found[0]) for found in _PEM.finditer(plain)]
             certificates = [x509.load_pem_x509_certificate(each) for kind, each in blocks if kind == b"CERTIFICATE"]
             keys = [load_pem_public_key(each) for kind, each in blocks if kind == b"PUBLIC KEY"]
@@ -161,7 +165,7 @@ def _parts(file: bytes) -> tuple[bytes, bytes, bytes]:
         raise _Bad("There is no signature in the PDF: it is a draft, or the signature was taken out.")
     start, length, after, rest = ranges[-1]
     end = after + rest
-    if start != 0 or not 0 < length < after <= end <= len(file) or after - length > _LARGEST_SIGNATURE:
+    if start != 0 or not 0 < length < after <= end <= len(file) or after - length > _LARGEST_ROOM:
         raise _Bad("The PDF was changed: its signature does not say which bytes it covers.")
     if end < len(file):
         more = f"{len(file) - end:,} bytes"
@@ -308,7 +312,7 @@ def _signed_by(title: str, kind: Any, key: bytes, signature: bytes, body: bytes,
 def _signature_file(data: bytes) -> tuple[Mapping[str, str], Sequence[str], Mapping[str, str], bytes]:
     """The keys, the certificates beside the signer's, the signatures and the endorsement in a signature file."""
     try:
-        told = json.loads(data) if len(data) <= _LARGEST_SIGNATURE else None
+        told = json.loads(data) if len(data) <= LARGEST_BESIDE else None
         keys, signatures = told["keys"], told["signatures"]
         texts = [*(part[name] for part in (keys, signatures) for name in _KEYS), told["endorsement"]]
         raw = [base64.b64decode(each, validate=True) for each in texts]

@@ -328,6 +328,9 @@ def test_a_certificate_file_must_be_whole(signed) -> None:
     for pem in (damaged, b"", b"hello", signed.pem.replace(b"MII", b"!II"), b"-----BEGIN CERTIFICATE-----"):
         with pytest.raises(UserFacingError, match="certificate file cannot be read"):
             Trust.read(pem)
+    for pem in (signed.pem + b"-----BEGIN A-----\n" * 50_000, signed.pem + b"\n" * (1 << 20)):
+        with pytest.raises(UserFacingError, match="certificate file cannot be read"):
+            Trust.read(pem)
     for place in range(30, 700, 7):
         try:
             trust = Trust.read(flipped(signed.pem, place))
