@@ -161,14 +161,16 @@ def _again(args: argparse.Namespace, body: bytes, bundle: "Bundle") -> "Iterator
     """The report printed and its questions asked once more."""
     from command.bar import bar
     from engine.engine import Engine
-    from engine.subjects import load_subject
-    from reports.recompute import recompute, subject_from
+    from reports.recompute import recompute, subject_from, subject_here, taken_on_trust
+    from reports.remade import pages
     from reports.verifying import PDF, Line, printed_again
 
     if body.startswith(PDF):
         yield printed_again(body, bundle)
     files = args.model is not None and args.data is not None
-    subject = subject_from(bundle, args.model, args.data) if files else load_subject(bundle.manifest["subject"]["name"])
+    subject = subject_from(bundle, args.model, args.data) if files else subject_here(bundle)
+    if files:
+        yield Line(None, taken_on_trust(subject))
     engine = Engine.open()
     try:
         with bar("Computing again") as progress:
@@ -177,6 +179,7 @@ def _again(args: argparse.Namespace, body: bytes, bundle: "Bundle") -> "Iterator
         engine.close()
     for each in found:
         yield Line(each.ok, each.sentence)
+    yield pages(bundle, subject, found)
 
 
 def _read(place: Path, most: int | None = None) -> bytes:
