@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -15,6 +15,7 @@ from reports.bundle import Bundle
 from reports.manifest import unstamped
 from reports.numbers import counted
 from reports.recompute import Difference, recompute
+from reports.remade import pages
 from reports.report import AUDIENCES
 from reports.verifying import LARGEST, Line, Trust, Verdict, verify
 from ui import forms, parts, waiting
@@ -157,16 +158,22 @@ def about(bundle: Bundle) -> None:
 # --- computed again --------------------------------------------------------------------------------------------------
 
 
-def again(desk: Desk, key: str, bundle: Bundle) -> list[Difference] | None:
-    """Every answer computed anew and compared; None before a person has said to."""
+def again(desk: Desk, key: str, bundle: Bundle) -> tuple[list[Difference], Line] | None:
+    """Every answer computed anew and compared, then the pages; None before a person has said to."""
     subject = _subject(desk, bundle)
     done = st.session_state.setdefault(_AGAIN, {})
     job = f"recompute-{key}"
     if st.button("Compute it again", key="verify-again") or waiting.was_cancelled(job):
         done.clear()
         what = f"Asking for {counted(len(bundle.exhibits), 'answer')} again"
-        done[job] = waiting.work(job, lambda *ways: recompute(desk, bundle, subject, *ways), what)
+        done[job] = waiting.work(job, lambda *ways: _computed(desk, bundle, subject, *ways), what)
     return done.get(job)
+
+
+def _computed(desk: Desk, bundle: Bundle, subject: Subject, *ways: Callable) -> tuple[list[Difference], Line]:
+    """What was found of answers and pages, without the answers themselves: they are large."""
+    found = recompute(desk, bundle, subject, *ways)
+    return [replace(each, answer=None) for each in found], pages(bundle, subject, found)
 
 
 def _subject(desk: Desk, bundle: Bundle) -> Subject:
@@ -184,13 +191,13 @@ def _subject(desk: Desk, bundle: Bundle) -> Subject:
     )
 
 
-def differences(found: list[Difference]) -> None:
-    """What came out otherwise, a sentence each; then a line an answer."""
+def differences(found: list[Difference], printed: Line) -> None:
+    """What came out otherwise, a sentence each, and whether the pages did; then a line an answer."""
     same = sum(each.ok for each in found)
     said = f"{same} of {counted(len(found), 'answer')} came out as the report has them."
     parts.paragraphs([said])
     failed = [Line(False, each.sentence) for each in found if not each.ok]
-    lines(failed[:_MOST])
+    lines([*failed[:_MOST], printed])
     columns = {
         "answer": [each.name for each in found],
         "method": [each.method for each in found],
