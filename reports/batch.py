@@ -30,7 +30,7 @@ from engine.questions import (
 from engine.together import ask_each
 from engine.worker import Method
 from reports.bundle import read
-from reports.letter import Letter, report, title
+from reports.letter import Letter, check_reference, report, title
 from reports.manifest import unstamped
 from reports.reasons import RESAMPLES, Grounds, candidates
 from reports.report import Stamp
@@ -68,6 +68,7 @@ class Mailing:
                 f"More than one row is called {twice[0]!r}",
                 "Give every row an id of its own",
             )
+        check_reference(self.model.spec, self.reference)
 
     def __len__(self) -> int:
         return len(self.row_ids)

@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from core.nouns import ModelFile, Subject
+from core.errors import UserFacingError
+from core.nouns import ModelFile, ModelSpec, Reference, Subject
 from core.results import Result
 from core.scores import decide
 from reports import blocks, words
 from reports.blocks import Block
 from reports.factors import Factor, named
-from reports.numbers import listed, plural
+from reports.numbers import counted, listed, plural
 from reports.reasons import Grounds, Reasons, reasons
 from reports.report import Exhibit, Report, Stamp, numbered
 
+FEWEST = 20
+"""Rows with which a letter on a table compares at least."""
 _MOST_GIVEN = 40
 """Values that a letter lists; of more, whoever is concerned can ask for them."""
 _LIMITS = (
@@ -49,6 +52,7 @@ class Letter:
         explained = (self.grounds.explained, *self.grounds.resampled)
         if any(each.query.row_ids != (self.row_id,) for each in explained):
             raise ValueError("a letter is about one row and no other")
+        check_reference(self.model.spec, self.grounds.explained.query.reference)
 
     @property
     def row_id(self) -> str:
@@ -76,6 +80,17 @@ class Letter:
         """The letter that rests on these answers, by the names that `exhibits` gives them."""
         explained, swapped = answers["explanation"], answers["decision-and-swaps"]
         return cls(subject, model, Grounds(0, explained, swapped, numbered(answers, "resample-{}")))
+
+
+def check_reference(spec: ModelSpec, reference: Reference | None) -> None:
+    """Refuses so few rows of a table that what a letter calls usual would be somebody's own value."""
+    if spec.modality == "table" and reference is not None and len(reference) < FEWEST:
+        raise UserFacingError(
+            "The letter cannot be written",
+            f"It would compare with {counted(len(reference), 'row')}, and what is usual among fewer than {FEWEST} is "
+            "somebody's own value",
+            f"Compare with {FEWEST} rows or more",
+        )
 
 
 def report(letter: Letter, stamp: Stamp, command: str = "") -> Report:

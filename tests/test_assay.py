@@ -276,7 +276,7 @@ def test_a_report_has_its_evidence_beside_it_and_the_command_that_asks_again(doo
 
 
 def test_a_final_report_is_signed(door: Run, tmp_path: Path) -> None:
-    good(door("report tumours --audience letter --row 17 --reference 4 --final --out a.pdf"))
+    good(door("report tumours --audience letter --row 17 --reference 20 --final --out a.pdf"))
     verdict = verify((tmp_path / "a.assay").read_bytes(), None, (tmp_path / "a.assay.sig").read_bytes())
     assert not [line.sentence for line in verdict.lines if line.good is False and "trust" not in line.sentence]
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")

@@ -16,7 +16,7 @@ from engine.subjects import load_subject
 from reports.bundle import read
 
 ROOT = Path(__file__).parents[2]
-ASKED = "report loans --as-of 2026-11-23 --audience letter --reference 5"
+ASKED = "report loans --as-of 2026-11-23 --audience letter --reference 20"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_a_letters_command_asks_for_that_letter_again(here) -> None:
     assert assay.main(f"{ASKED} --rows 1001,1003 --out out".split()) == 0
     command = read(Path("out/letter-1003.assay").read_bytes()).manifest["command"]
     assert command == (
-        "python assay.py report loans --audience letter --reference 5 --row 1003 --as-of 2026-11-23 "
+        "python assay.py report loans --audience letter --reference 20 --row 1003 --as-of 2026-11-23 "
         "--out letter-1003.pdf"
     )
     assert assay.main(command.split()[2:]) == 0
@@ -70,7 +70,7 @@ def test_a_file_of_other_rows_gets_letters_too(here, capsys, ending: str) -> Non
     told = [read(path.read_bytes()) for path in sorted(Path("out").glob("*.assay"))]
     assert {each.manifest["row_ids"][0] for each in told} == {"A-1", "../B"}
     assert {each.manifest["command"] for each in told} == {
-        f"python assay.py report loans --audience letter --reference 5 --rows own.{ending} --as-of 2026-11-23 --out out"
+        f"python assay.py report loans --audience letter --reference 20 --rows own.{ending} --as-of 2026-11-23 --out out"
     }
     assert {each.manifest["data"]["digest"] for each in told} == {loans.dataset.digest}
     assert assay.main(f"{ASKED} --rows own.{ending} --out out".split()) == 0

@@ -175,6 +175,11 @@ def _numbers(body: bytes) -> list[np.ndarray]:
     return [array for array in arrays.values() if array.dtype.kind == "f"]
 
 
+def test_too_few_rows_to_compare_with_are_refused_before_anything_is_asked(mailing) -> None:
+    with pytest.raises(UserFacingError, match="It would compare with 19 rows"):
+        replace(mailing, reference=mailing.subject.reference(19))
+
+
 HOSTILE = [
     "../../etc/passwd",
     "/root",

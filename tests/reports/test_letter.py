@@ -7,9 +7,10 @@ import numpy as np
 import pypdfium2
 import pytest
 
+from core.errors import UserFacingError
 from core.nouns import Target
 from reports import pdf
-from reports.letter import Letter, report
+from reports.letter import FEWEST, Letter, check_reference, report
 from reports.reasons import Grounds, candidates
 from reports.report import Stamp
 from tests.reports.conftest import LOAN_EFFECTS, LOAN_ROW, TEXT_EFFECTS, TEXT_ROW, World
@@ -179,6 +180,19 @@ def test_it_is_about_one_row_and_no_other(declined) -> None:
     assert [each.name for each in found.exhibits] == [
         "decision-and-swaps", "explanation", "resample-1", "resample-2", "resample-3", "resample-4",
     ]  # fmt: skip
+
+
+def test_what_is_usual_is_not_somebodys_own_value(loans, scans, declined) -> None:
+    def compared(with_rows: int) -> Letter:
+        query = declined.grounds.explained.query
+        query = replace(query, reference=loans.subject.reference(with_rows))
+        explained = replace(declined.grounds.explained, query=query)
+        return replace(declined, grounds=replace(declined.grounds, explained=explained))
+
+    assert compared(FEWEST)
+    with pytest.raises(UserFacingError, match="compare with 19 rows, and what is usual among fewer than 20"):
+        compared(FEWEST - 1)
+    check_reference(scans.model.spec, scans.subject.reference(1))  # of pictures nothing is called usual
 
 
 def test_hostile_names_print_as_they_are(loans) -> None:
