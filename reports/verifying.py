@@ -159,13 +159,18 @@ def _pdf(file: bytes, trust: Trust | None, verdict: Verdict) -> Iterator[Line]:
 
 
 def _parts(file: bytes) -> tuple[bytes, bytes, bytes]:
-    """What the last signature was made of, its DER, and all the bytes of the room it stands in."""
-    ranges = [tuple(map(int, each.groups())) for each in _RANGE.finditer(file)]
-    if not ranges:
+    """What the last signature was made of, its DER, and all the bytes of the room it stands in.
+
+    The room and the words that say where it is stand in one place: elsewhere anybody may write such words.
+    """
+    place = file.rfind(b"/ByteRange [")
+    if place < 0:
         raise _Bad("There is no signature in the PDF: it is a draft, or the signature was taken out.")
-    start, length, after, rest = ranges[-1]
+    found = _RANGE.match(file, place)
+    start, length, after, rest = map(int, found.groups()) if found else (-1, 0, 0, 0)
     end = after + rest
-    if start != 0 or not 0 < length < after <= end <= len(file) or after - length > _LARGEST_ROOM:
+    ordered = start == 0 and 0 < length < after <= end <= len(file) and after - length <= _LARGEST_ROOM
+    if not ordered or not file.endswith(b"/Contents ", 0, length) or file[after:place] != b"\n":
         raise _Bad("The PDF was changed: its signature does not say which bytes it covers.")
     if end < len(file):
         more = f"{len(file) - end:,} bytes"

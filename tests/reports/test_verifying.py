@@ -242,6 +242,21 @@ def test_every_byte_of_the_room_is_looked_at(signed) -> None:
         assert "was changed" in failure(pdf[:start] + again + pdf[end:], signed.trust)
 
 
+def test_the_room_is_where_the_signature_stands(signed) -> None:
+    """Words in the print that say where the room is, and the room moved there: no signed byte is another."""
+    evidence, signature = signed.published.bundle, signed.published.signature
+    found, moved = b"/ByteRange [0 000000 000000 0000]", b""
+    while found not in moved:  # signed again with the words that would have been right: its room varies by some bytes
+        pdf = signed.signer.sign(build(signed.published.report) + b"% " + found + b"\n", evidence, signature)
+        start, end = room(pdf)
+        covered = pdf[:start] + pdf[end:]
+        place = covered.rindex(b"/ByteRange") + 1
+        moved = covered[:place] + pdf[start:end] + covered[place:]
+        found = b"/ByteRange [0 %06d %06d %04d]" % (place, place + end - start, len(covered) - place)
+    (line,) = verify(moved, signed.trust).lines
+    assert line.sentence == "The PDF was changed: its signature does not say which bytes it covers."
+
+
 def test_a_flip_anywhere_in_the_signature_file_is_seen(signed) -> None:
     body, signature, draw = signed.published.bundle, signed.published.signature, random.Random(1)
     for place in (draw.randrange(len(signature)) for _ in range(200)):
