@@ -145,14 +145,14 @@ def test_what_is_shown_is_what_is_signed_and_the_log_has_it(enter, tmp_path):
     page = enter("ann")
     visit(page, VIEW)
     drafted = page.get_by_text(re.compile("^A draft, not signed")).inner_text()
-    sign(page, "Grace Hopper")
+    sign(page)
     signed = page.get_by_text(re.compile("^Signed as final on ")).inner_text()
     assert drafted.split(": ")[1] == signed.split(": ")[1], "it is the same report"
     said = text(taken_away(page, "Signed report", tmp_path).read_bytes())
-    assert "Grace Hopper" in said and "Draft" not in said
+    assert "Author Ann" in said and "Draft" not in said
     bundle = taken_away(page, "Evidence", tmp_path)
     told = json.loads(zipfile.ZipFile(bundle).read("manifest.json"))
-    assert told["stamp"]["author"] == "Grace Hopper" and told["stamp"]["final"] is True
+    assert told["stamp"]["author"] == "Ann" and told["stamp"]["final"] is True
     assert told["stamp"]["log"][0] > 1
     page.reload()
     expect(page.get_by_role("button", name="Sign as final")).to_be_visible()
