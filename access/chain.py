@@ -147,6 +147,7 @@ class Verdict:
 
     `entry` is the number of the first bad entry where one can be named. `entries` were read and found good, the first
     and last of them of the times `since` and `until`; `head` is the number and digest of the last; `key` signed.
+    `noted` is the entry whose head was noted elsewhere, once it was read.
     """
 
     good: bool
@@ -157,6 +158,7 @@ class Verdict:
     until: str
     head: tuple[int, str]
     key: str
+    noted: Entry | None = None
 
 
 class _Bad(Exception):
@@ -186,7 +188,7 @@ def verify(lines: Iterable[bytes], trust: str | None = None, head: tuple[int, st
         bad = found
     entry = bad.entry if bad else None
     sentence = f"Not verified: {bad.sentence}." if bad else _praise(walk, trust)
-    return Verdict(bad is None, sentence, entry, walk.number, walk.since, walk.until, walk.head, walk.key)
+    return Verdict(bad is None, sentence, entry, walk.number, walk.since, walk.until, walk.head, walk.key, walk.found)
 
 
 def _praise(walk: "_Walk", trust: str | None) -> str:
@@ -212,6 +214,7 @@ class _Walk:
         self._signed = 0
         self.number, self.digest = 0, GENESIS
         self.since = self.until = ""
+        self.found: Entry | None = None
 
     @property
     def head(self) -> tuple[int, str]:
@@ -273,6 +276,8 @@ class _Walk:
         self.number, self.digest = number, digest
         self.since, self.until = self.since or entry.time, entry.time
         self._compare()
+        if self._noted and self._noted[0] == number:
+            self.found = entry
 
     def _broken(self, number: int) -> _Bad:
         """Each of two entries fits its digest, and the later does not follow the earlier."""

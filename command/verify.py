@@ -117,13 +117,30 @@ def _further(args: argparse.Namespace, body: bytes, bundle: "Bundle") -> "Iterat
 
     log = bundle.manifest["stamp"]["log"]
     if args.log is not None:
-        found = _logged(args.log, None, tuple(log) if log else None)
-        yield Line(found.good, f"The log: {found.sentence}")
+        yield _in_log(args.log, bundle)
     elif log:
         yield Line(None, f"When it was signed the log had the head {log[0]}:{log[1]}; --log compares it with one.")
     yield from _files(args, bundle)
     if args.recompute:
         yield from _again(args, body, bundle)
+
+
+def _in_log(place: Path, bundle: "Bundle") -> "Line":
+    """Whether an exported log holds the entry that the report notes, and that says that this report was signed."""
+    from reports.verifying import Line
+
+    log, digest = bundle.manifest["stamp"]["log"], bundle.manifest["digest"]
+    if log is None:
+        return Line(False, "The log: the report notes no entry of one.")
+    found = _logged(place, None, tuple(log))
+    entry = found.noted
+    if found.good and not (
+        entry and (entry.action, entry.outcome, entry.what.get("digest")) == ("sign", "allowed", digest)
+    ):
+        return Line(
+            False, f"The log: entry {log[0]}, which the report notes, does not say that this report was signed."
+        )
+    return Line(found.good, f"The log: {found.sentence}")
 
 
 def _files(args: argparse.Namespace, bundle: "Bundle") -> "Iterator[Line]":

@@ -13,9 +13,10 @@ import pytest
 from access.people import LOCAL
 from command import verify
 from core.errors import UserFacingError
+from reports import bundle
 from reports.signer import signer
 from reports.signing import publish
-from tests.reports.signed import house, made
+from tests.reports.signed import house, made, restamped
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample_models" / "tumours"
@@ -24,16 +25,23 @@ Door = Callable[..., tuple[int, str]]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A signed report, its evidence and signature beside it, the certificate, and logs exported after and before."""
+    """A signed report, its evidence and signature beside it, the certificate, and logs exported after and before.
+
+    Two more are signed, `other` with an entry of the log that is about something else, and `none` without an entry.
+    """
     there = tmp_path_factory.mktemp("verify")
     with house(there / "home") as desk:
         report = made(desk)
-        desk.log.record(LOCAL, "export", kind="log")
+        other = desk.log.record(LOCAL, "export", kind="log")
         (there / "early.jsonl").write_bytes(b"".join(desk.log.export()))
         published = publish(desk, report)
         (there / "log.jsonl").write_bytes(b"".join(desk.log.export()))
         with signer(desk.vault) as found:
             (there / "signer.pem").write_bytes(found.pem())
+            for name, log in (("other", (other.number, other.digest)), ("none", None)):
+                evidence = bundle.pack(restamped(report, final=True, log=log))
+                (there / f"{name}.assay").write_bytes(evidence)
+                (there / f"{name}.assay.sig").write_bytes(found.detached(evidence))
     for ending, body in (("pdf", published.pdf), ("assay", published.bundle), ("assay.sig", published.signature)):
         (there / f"report.{ending}").write_bytes(body)
     return there
@@ -82,6 +90,11 @@ def test_the_log_must_hold_what_the_report_notes(door: Door) -> None:
     assert status == 0 and "The log: Verified: " in said
     status, said = door("report.pdf", "--trust", "signer.pem", "--log", "early.jsonl")
     assert status == 1 and "the head that was noted is that of entry" in said
+    for name, words in (("other", "does not say that this report was signed"), ("none", "notes no entry")):
+        status, said = door(f"{name}.assay", "--trust", "signer.pem")
+        assert status == 0, said
+        status, said = door(f"{name}.assay", "--trust", "signer.pem", "--log", "log.jsonl")
+        assert status == 1 and words in said
 
 
 def test_each_changed_file_has_its_own_sentence(door: Door) -> None:
