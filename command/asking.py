@@ -73,14 +73,22 @@ def options(pairs: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def line(words: Sequence[str], day: date, out: str, row: str | None = None) -> str:
-    """The command line of these words as of that day, about the row of that id if one is named, writing to `out`.
+def line(words: Sequence[str], day: date, out: str, row: str | None = None, rows: str | None = None) -> str:
+    """The command line of these words as of that day, about the row of that id or the rows of that file, if either is
+    named, writing to `out`.
 
     The same request gives the same line, whatever the order in which these were given.
     """
-    kept = _without(words, ("--out", "--as-of", "--row", *(["--rows"] if row is not None else [])))
-    about = [] if row is None else [f"--row={row}"] if row.startswith("-") else ["--row", row]
+    kept = _without(words, ("--out", "--as-of", "--row", "--rows"))
+    about = [*_flag("--row", row), *_flag("--rows", rows)]
     return shlex.join(["python", "assay.py", *kept, *about, "--as-of", day.isoformat(), "--out", out])
+
+
+def _flag(flag: str, value: str | None) -> list[str]:
+    """A flag and its value in a command line's words; none where there is no value."""
+    if value is None:
+        return []
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
 def _without(words: Sequence[str], flags: Sequence[str]) -> list[str]:

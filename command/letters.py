@@ -29,7 +29,7 @@ def run(args: argparse.Namespace, desk: Desk, subject: Subject, model: ModelFile
 
     def again(row_id: str) -> str:
         if from_file:
-            return asking.line(args.words, stamp.as_of, args.out.name)
+            return asking.line(args.words, stamp.as_of, args.out.name, rows=Path(args.rows).name)
         return asking.line(args.words, stamp.as_of, f"{file_name(row_id)}.pdf", row_id)
 
     reference = asking.reference(subject, model.spec, args.reference, args.reference_seed)

@@ -70,11 +70,28 @@ def test_a_file_of_other_rows_gets_letters_too(here, capsys, ending: str) -> Non
     told = [read(path.read_bytes()) for path in sorted(Path("out").glob("*.assay"))]
     assert {each.manifest["row_ids"][0] for each in told} == {"A-1", "../B"}
     assert {each.manifest["command"] for each in told} == {
-        f"python assay.py report loans --audience letter --reference 20 --rows own.{ending} --as-of 2026-11-23 --out out"
+        f"python assay.py report loans --audience letter --reference 20 --rows own.{ending} "
+        "--as-of 2026-11-23 --out out"
     }
     assert {each.manifest["data"]["digest"] for each in told} == {loans.dataset.digest}
     assert assay.main(f"{ASKED} --rows own.{ending} --out out".split()) == 0
     assert capsys.readouterr().out == "0 letters were written, and 2 were there already.\n"
+
+
+@pytest.mark.parametrize("flag", ["--rows ", "--rows="])
+def test_a_letters_command_does_not_say_where_its_file_lay(here, flag: str) -> None:
+    loans = load_subject("loans")
+    table = parquet.read_table(ROOT / "sample_models/loans/data.parquet").slice(5, 1)
+    columns = {feature.name: table[feature.name] for feature in loans.model().spec.features}
+    place = here / "debtors" / "own.csv"
+    place.parent.mkdir()
+    pyarrow.csv.write_csv(pyarrow.table({"row_id": ["A-1"], **columns}), place)
+    assert assay.main(f"{ASKED} {flag}{place} --out out".split()) == 0
+    (found,) = Path("out").glob("*.assay")
+    assert read(found.read_bytes()).manifest["command"] == (
+        "python assay.py report loans --audience letter --reference 20 --rows own.csv --as-of 2026-11-23 --out out"
+    )
+    assert b"debtors" not in found.read_bytes()
 
 
 def test_an_id_that_the_data_has_too_is_told_apart(here) -> None:
