@@ -544,8 +544,8 @@ def unlike_sentence(subject: Subject, model: ModelFile, row_id: str, likeness: U
     spec, rows, outside = model.spec, plural(subject.row_noun), likeness.outside[index]
     distance, usual = number(float(likeness.distance[index])), number(likeness.usual)
     if outside and spec.modality == "table":
-        titles = [_within(spec.features[place].title) for place in outside]
-        why = f"{_some(titles)} {'lies' if len(titles) == 1 else 'lie'} outside what the data hold"
+        titles = [_within(spec.features[place].title) for place in outside if not spec.features[place].hidden]
+        why = f"{_some(titles) if titles else 'it'} {'lie' if len(titles) > 1 else 'lies'} outside what the data hold"
     elif outside:
         why = f"{counted(len(outside), things(spec))} {'lies' if len(outside) == 1 else 'lie'} outside the range"
     elif spec.modality == "text":
@@ -937,7 +937,8 @@ def _moved_paragraph(spec: ModelSpec, attacked: Attacked) -> str:
     items = []
     for i in order[:3]:
         feature = spec.features[i]
-        items.append(f"{_within(feature.title)} from {feature.show(clean[i])} to {feature.show(moved[i])}")
+        values = f"from {feature.show(clean[i])} to {feature.show(moved[i])}"
+        items.append(f"{_within(feature.title)} {'(hidden)' if feature.hidden else values}")
     others = f" In all, {len(order)} values were changed." if len(order) > 3 else ""
     return f"Changed most: {listed(items)}.{others}"
 

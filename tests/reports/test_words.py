@@ -345,6 +345,28 @@ def test_a_row_unlike_the_data_is_named_with_what_is_strange(loans, scans, revie
     )
 
 
+def hiding(world, *places: int):
+    spec = world.model.spec
+    features = tuple(replace(each, hidden=place in places) for place, each in enumerate(spec.features))
+    return replace(world.model, spec=replace(spec, features=features))
+
+
+def test_a_hidden_column_is_not_named_as_what_is_strange(loans) -> None:
+    def said(*outside: int) -> str:
+        return words.unlike_sentence(loans.subject, hiding(loans, 0, 2), "7", unlikeness(outside), 1)
+
+    assert "7 is unlike the data: it lies outside what the data hold." in said(0) == said(0, 2)
+    assert "7 is unlike the data: debt ratio lies outside what the data hold." in said(0, 1)
+
+
+def test_what_an_attack_moved_most_is_named_without_hidden_values(loans) -> None:
+    moved = ROW + [20_000, 20, 0, 0, 0, 0]
+    attacked = loans.attacked(ROW, moved, ROW, (DECLINED, APPROVED, DECLINED), MARGIN)
+    comparison = loans.comparison(attacked, (EFFECTS,) * 3, MARGIN)
+    told = " ".join(words.attack_statement(loans.subject, hiding(loans, 0), comparison))
+    assert "Changed most: debt ratio from " in told and "income (hidden)." in told
+
+
 def test_a_reference_unlike_the_data_is_named_with_its_features(loans, scans) -> None:
     def said(world, features=(), answers=False, repeated=0) -> str:
         return words.drift_sentence(world.subject, world.model, Drift(np.ones(9), features, answers, repeated))
