@@ -221,7 +221,7 @@ def _checked(bundle: Bundle, subject: Subject) -> Subject:
     if other:
         raise UserFacingError(
             "The report reads its subject in another way",
-            f"{subject.title} has another {listed(other)} than the report says",
+            f"{subject.title} here differs from it in {listed(other)}",
             "Ask whoever made the report, and do not trust it until you know why",
         )
     return replace(subject, models=(model,))

@@ -235,14 +235,14 @@ def reread(found: Bundle, **about: object) -> Bundle:
 )
 def test_a_report_that_reads_its_subject_in_another_way_is_refused(desk, what: str, about: dict) -> None:
     found = bundle.read(bundle.pack(short(made(desk, "tumours", "xgboost"))))
-    with pytest.raises(UserFacingError, match=f"has another {what} than the report says"):
+    with pytest.raises(UserFacingError, match=f"here differs from it in {what}. Ask"):
         recompute(desk, reread(found, **about), load_subject("tumours"))
 
 
 def test_another_digest_of_the_schema_is_refused(desk) -> None:
     found = bundle.read(bundle.pack(short(made(desk, "tumours", "xgboost"))))
     told = {**found.manifest, "subject": {**found.manifest["subject"], "schema": "0" * 64}}
-    with pytest.raises(UserFacingError, match="has another schema than the report says"):
+    with pytest.raises(UserFacingError, match="here differs from it in schema. Ask"):
         recompute(desk, replace(found, manifest=told), load_subject("tumours"))
 
 
