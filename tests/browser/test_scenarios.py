@@ -4,23 +4,22 @@ The other eight: tests/scenarios/test_reports.py.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import expect
 
 from access import sharing
 from access.people import Person
-from access.sessions import COOKIE
 from core.nouns import Target
 from engine.engine import Engine, Question
 from engine.questions import default_survey, explain_query
 from engine.subjects import load_subject
 from tests.backends import opened
-from tests.browser.harness import DESKTOP, Faults, visit
+from tests.browser.harness import visit
 from tests.browser.screen import heading, reads
 from tests.providers.hosted import Hosted, hosted
 from tests.providers.providers import Somebody
@@ -64,30 +63,9 @@ def grant(house: Hosted, frozen: sharing.Snapshot) -> Iterator[sharing.Grant]:
         sharing.revoke(stores.vault, given.id, now)
 
 
-@pytest.fixture
-def enter(browser, house: Hosted) -> Iterator[Callable[[], Page]]:
-    """An empty page on which Bob is signed in. At the end it may have complained of nothing."""
-    contexts: list[BrowserContext] = []
-    faults = Faults()
-
-    def enter() -> Page:
-        viewport = {"width": DESKTOP[0], "height": DESKTOP[1]}
-        context = browser.new_context(base_url=house.origin, viewport=viewport)
-        cookie = house.signed_in("bob").cookies[COOKIE]
-        context.add_cookies([{"name": COOKIE, "value": cookie, "url": house.origin}])
-        faults.watch(context)
-        contexts.append(context)
-        return context.new_page()
-
-    yield enter
-    for context in contexts:
-        context.close()
-    assert not faults, "\n".join(faults)
-
-
 def test_3_an_auditor_supplies_a_seed_and_rows_of_their_own(enter, frozen, grant, tmp_path) -> None:
     """The same sample says the same; another seed is compared with it; rows that are moved get other reasons."""
-    page, said = enter(), []
+    page, said = enter("bob"), []
     for seed in ("11", "12"):
         visit(page, f"/check?subject={frozen.short}&check=sample&own-seed={seed}&own-sample=200")
         page.get_by_role("button", name="Explain them").click()
@@ -114,7 +92,7 @@ def _moved(folder) -> str:
 
 
 def test_10_an_auditor_is_contained_and_the_grant_expires(enter, house: Hosted, frozen, grant) -> None:
-    page = enter()
+    page = enter("bob")
     visit(page, f"/check?subject={frozen.short}")
     reads(page, "patients")
     links = page.get_by_role("navigation").get_by_role("link").all_inner_texts()
