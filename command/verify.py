@@ -134,12 +134,9 @@ def _in_log(place: Path, bundle: "Bundle") -> "Line":
         return Line(False, "The log: the report notes no entry of one.")
     found = _logged(place, None, tuple(log))
     entry = found.noted
-    if found.good and not (
-        entry and (entry.action, entry.outcome, entry.what.get("digest")) == ("sign", "allowed", digest)
-    ):
-        return Line(
-            False, f"The log: entry {log[0]}, which the report notes, does not say that this report was signed."
-        )
+    said = entry and (entry.action, entry.outcome, entry.what.get("digest"))
+    if found.good and said != ("sign", "allowed", digest):
+        return Line(False, f"The log: entry {log[0]}, which is noted, does not say that this report was signed.")
     return Line(found.good, f"The log: {found.sentence}")
 
 
