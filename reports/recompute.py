@@ -25,7 +25,6 @@ from engine.subjects import load_subject, read_subject
 from reports.bundle import TELLING, Bundle, Filed
 from reports.manifest import schema_digest, sha256, tolerance
 from reports.numbers import counted, listed
-from reports.pdf import build
 from reports.reasons import candidates
 from reports.withholding import seen
 
@@ -195,14 +194,6 @@ def recompute(
             if progress is not None:
                 progress(len(found) / len(bundle.exhibits))
     return [found[each.name] for each in bundle.exhibits]
-
-
-def printed_so(bundle: Bundle, pdf: bytes) -> bool:
-    """Whether a PDF begins, byte for byte, with what the bundle prints; what a signature adds comes after that.
-
-    So much is to be expected where typst has the version that the manifest names.
-    """
-    return pdf.startswith(build(bundle))
 
 
 def _checked(bundle: Bundle, subject: Subject) -> Subject:
