@@ -33,6 +33,6 @@ def render(ctx: Bench) -> None:
     if found.bundle is not None:
         st.header("Do its answers come out the same?", anchor=False)
         with problems.shown():
-            again = verifying.again(ctx.desk, given.key, found.bundle)
+            again = verifying.again(ctx.desk, given, found.bundle)
             if again is not None:
                 verifying.differences(*again)

@@ -17,7 +17,7 @@ from reports.numbers import counted
 from reports.recompute import Difference, recompute
 from reports.remade import pages
 from reports.report import AUDIENCES
-from reports.verifying import LARGEST, Line, Trust, Verdict, verify
+from reports.verifying import LARGEST, Line, Trust, Verdict, printed_again, verify
 from ui import forms, parts, waiting
 from ui.checking import frame
 from ui.problems import literal
@@ -158,22 +158,26 @@ def about(bundle: Bundle) -> None:
 # --- computed again --------------------------------------------------------------------------------------------------
 
 
-def again(desk: Desk, key: str, bundle: Bundle) -> tuple[list[Difference], Line] | None:
-    """Every answer computed anew and compared, then the pages; None before a person has said to."""
+def again(desk: Desk, given: Given, bundle: Bundle) -> tuple[list[Difference], list[Line]] | None:
+    """Every answer computed anew and compared, and what else came out; None before a person has said to."""
     subject = _subject(desk, bundle)
     done = st.session_state.setdefault(_AGAIN, {})
-    job = f"recompute-{key}"
+    job = f"recompute-{given.key}"
     if st.button("Compute it again", key="verify-again") or waiting.was_cancelled(job):
         done.clear()
         what = f"Asking for {counted(len(bundle.exhibits), 'answer')} again"
-        done[job] = waiting.work(job, lambda *ways: _computed(desk, bundle, subject, *ways), what)
+        done[job] = waiting.work(job, lambda *ways: _computed(desk, given.body, bundle, subject, *ways), what)
     return done.get(job)
 
 
-def _computed(desk: Desk, bundle: Bundle, subject: Subject, *ways: Callable) -> tuple[list[Difference], Line]:
-    """What was found of answers and pages, without the answers themselves: they are large."""
+def _computed(
+    desk: Desk, body: bytes, bundle: Bundle, subject: Subject, *ways: Callable
+) -> tuple[list[Difference], list[Line]]:
+    """What was found of the answers, without these themselves, which are large; then of the print and its pages."""
     found = recompute(desk, bundle, subject, *ways)
-    return [replace(each, answer=None) for each in found], pages(bundle, subject, found)
+    printed = [printed_again(body, bundle)] if _is_pdf(body) else []
+    notes = [Line(None, each) for each in dict.fromkeys(each.note for each in found if each.note)]
+    return [replace(each, answer=None) for each in found], [*printed, pages(bundle, subject, found), *notes]
 
 
 def _subject(desk: Desk, bundle: Bundle) -> Subject:
@@ -191,13 +195,13 @@ def _subject(desk: Desk, bundle: Bundle) -> Subject:
     )
 
 
-def differences(found: list[Difference], printed: Line) -> None:
-    """What came out otherwise, a sentence each, and whether the pages did; then a line an answer."""
+def differences(found: list[Difference], others: list[Line]) -> None:
+    """What came out otherwise, a sentence each, and what `others` say; then a line an answer."""
     same = sum(each.ok for each in found)
     said = f"{same} of {counted(len(found), 'answer')} came out as the report has them."
     parts.paragraphs([said])
     failed = [Line(False, each.sentence) for each in found if not each.ok]
-    lines([*failed[:_MOST], printed])
+    lines([*failed[:_MOST], *others])
     columns = {
         "answer": [each.name for each in found],
         "method": [each.method for each in found],

@@ -62,6 +62,7 @@ def test_a_report_that_was_signed_here_holds_and_is_computed_again(page: Page, s
     page.get_by_role("button", name="Compute it again").click()
     expect(page.locator("[data-testid=stDataFrame]")).to_be_visible()
     expect(page.get_by_text(re.compile(r"^(\d+) of \1 answers came out as the report has them"))).to_be_visible()
+    expect(page.get_by_text("Printed again from its evidence, the PDF is the same")).to_be_visible()
     expect(page.get_by_text("every word and number on its pages is the same")).to_be_visible()
     assert refusal(page).count() == 0
 
