@@ -145,7 +145,7 @@ def test_a_report_with_its_pictures_is_shown_and_downloaded(page, faults):
     picture = page.get_by_role("img", name=re.compile("^Page 1 of"))
     assert picture.evaluate("image => image.complete && image.naturalWidth > 100")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download the PDF").click()
+        page.get_by_role("button", name="Download the draft").click()
     assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
     assert not faults
 

@@ -21,7 +21,9 @@ def shown(hosted: bool, snapshot: Snapshot | None) -> AppTest:
     desk = SimpleNamespace(
         hosted=hosted, snapshot=lambda name: snapshot, grant=lambda name: None, later=lambda frozen: "A later one."
     )
-    return AppTest.from_function(draw, args=(SimpleNamespace(desk=desk, subject_name="loans"),)).run()
+    return AppTest.from_function(
+        draw, args=(SimpleNamespace(desk=desk, subject_name="loans"),), default_timeout=60
+    ).run()
 
 
 def test_live_and_frozen_are_told_apart() -> None:

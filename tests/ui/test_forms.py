@@ -24,7 +24,7 @@ def screen() -> None:
 
 
 def opened(**said: str) -> AppTest:
-    app = AppTest.from_function(screen)
+    app = AppTest.from_function(screen, default_timeout=60)
     for name, value in said.items():
         app.query_params[name] = value
     app.run()
