@@ -97,7 +97,7 @@ def test_the_way_back_leads_to_the_page_before(page):
     reads(page, "^Patient 276 ")
     go_to(page, "Report")
     reads(page, "atient 276")
-    expect(page.get_by_role("button", name="Download the PDF")).to_be_visible()
+    expect(page.get_by_role("button", name="Download the draft")).to_be_visible()
     holds(page, row="276")
     page.go_back()
     page.wait_for_function("location.pathname === '/'")
