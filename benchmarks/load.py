@@ -31,7 +31,7 @@ NEW = 0.05  # share of clicks on rows that nobody has looked at
 KILLED_AFTER = 30.0  # seconds that the long work is left alone
 SETTLED = 150  # connects; Streamlit keeps the last 128 closed pages for two minutes
 _ROWS = {"tumours": ("275", "12", "40"), "loans": ("1096", "1500", "2500"), "digits": ("923", "5", "100")}
-_LONG = "subject=loans&row=1096&attack-rows=2000&random_search.queries=1000"
+_LONG = "subject=loans&row=1096&attack-rows=2000&random_search.queries=2500"
 
 
 @dataclass(frozen=True)
