@@ -21,6 +21,7 @@ Section = dict[str, Any]
 _MOST_FEATURES = 80
 _MOST_CLASSES = 12
 _CLOSE = 0.05
+_CARD = "What the model's card says"
 _OUTPUTS = {
     "margin": "the log-odds of the second class",
     "logit": "one logit a class",
@@ -122,7 +123,7 @@ def _use(whole: Whole) -> Section:
     shown = [{"kind": "use"}, blocks.text(subject.summary), blocks.pairs("The system", rows)]
     card = _card(whole.model.card)
     if card:
-        shown.append(blocks.pairs("What the model's card says", card))
+        shown.append(blocks.pairs(_CARD, card))
     else:
         shown.append(blocks.missing("a model card", "None came with the model.", "put a README.md beside the model."))
     return blocks.section("What is the system for?", heading, shown, 60)
@@ -145,6 +146,14 @@ def _card(card: str) -> list[tuple[str, str]]:
         if term and not term[2].rstrip().endswith(":"):
             found.append((term[1], " ".join(term[2].replace("`", "").split())))
     return found
+
+
+def card_in(sheet: Manifest) -> str:
+    """The card that pages print, as `_card` would read it again; "" where they print none."""
+    printed = [
+        each for section in sheet.get("sections", []) for each in section["blocks"] if each.get("title") == _CARD
+    ]
+    return "\n\n".join(f"**{term}.** {said}" for each in printed for term, said in each["rows"])
 
 
 def _model(whole: Whole) -> Section:

@@ -23,6 +23,7 @@ from engine.questions import swap_query
 from engine.queue import Cancelled, Job, Question
 from engine.subjects import load_subject, read_subject
 from reports.bundle import TELLING, Bundle, Filed
+from reports.full import card_in
 from reports.manifest import schema_digest, sha256, tolerance
 from reports.numbers import counted, listed
 from reports.reasons import candidates
@@ -141,7 +142,15 @@ def subject_from(bundle: Bundle, model: Path, data: Path) -> Subject:
             f"With the features in its subject.toml the model is {found.spec.digest[:8]}, and it names another",
             "Do not trust this report",
         )
-    return replace(subject, models=(replace(found, path=str(model.absolute())),))
+    return replace(subject, models=(replace(found, path=str(model.absolute()), card=_card(bundle)),))
+
+
+def _card(bundle: Bundle) -> str:
+    """The model's card as the report prints it: it stands in neither file, and is the report's own word."""
+    try:
+        return card_in(bundle.sheet)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ""  # no page of ours, which the comparison of the pages says
 
 
 def _body(file: Path) -> bytes:

@@ -247,3 +247,19 @@ def test_answers_of_one_class_alone_rank_nothing(loans: World) -> None:
     report = full.report(replace(found, subject=replace(found.subject, dataset=data)), STAMP)
     text = text_of(pdf.build(report))
     assert "Area under the ROC curve" not in text and "decision and label agree on" in text
+
+
+def test_a_card_that_is_printed_can_be_printed_again_from_the_pages(loans: World) -> None:
+    text = (
+        "# A card\n\n**Data.** 200 rows,\nmade by `hand`.\n\n**Intended use**: tests. Nothing more: ever.\n\nAnd so on."
+    )
+
+    def pages(card: str) -> dict[str, Any]:
+        found = dossier(loans)
+        return full.report(replace(found, model=replace(found.model, card=card)), STAMP).printed
+
+    printed = pages(text)
+    again = full.card_in(printed)
+    assert "**Data.** 200 rows, made by hand." in again and "**Intended use.** tests. Nothing more: ever." in again
+    assert pages(again) == printed
+    assert full.card_in(pages("")) == ""
