@@ -9,6 +9,7 @@ from command import files
 from command.formats import as_json
 from engine.wire import shown
 from reports.diff import changes, opened
+from storage.files import read_named
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -27,7 +28,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes a line a change. Raises UserFacingError."""
-    old, new = (opened(files.read(place)) for place in (args.old, args.new))
+    old, new = (opened(read_named(place)) for place in (args.old, args.new))
     found = changes(old, new)
     if args.out is not None:
         reports = {name: each.manifest["id"] for name, each in (("old", old), ("new", new))}

@@ -36,16 +36,6 @@ def folder(text: str) -> Path:
     return out
 
 
-def read(path: Path) -> bytes:
-    """The bytes of a file."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserFacingError(
-            f"{path} cannot be read", f"The system refuses it ({error.strerror})", "Name a file that can be read"
-        ) from error
-
-
 def write(out: Path, body: bytes) -> None:
     """Writes a file whole or not at all."""
     try:

@@ -16,6 +16,7 @@ from engine.own_rows import OWN
 from reports.batch import Mailing, file_name, write
 from reports.numbers import counted
 from reports.report import Stamp
+from storage.files import read_named
 
 _FILE = re.compile(r".*\.(csv|parquet|pq|arrow|feather)(\.gz)?", re.IGNORECASE)
 
@@ -65,7 +66,7 @@ def _rows(
     """
     data = subject.dataset
     if _FILE.fullmatch(args.rows) or Path(args.rows).is_file():
-        rows, named = bring_rows(desk, args.subject, model.spec, files.read(Path(args.rows)))
+        rows, named = bring_rows(desk, args.subject, model.spec, read_named(Path(args.rows)))
         bare = tuple(each.removeprefix(OWN) for each in named)
         return rows, named if set(bare) & set(data.row_ids) else bare, True
     places = asking.positions(subject, args.rows)

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +23,13 @@ from engine.questions import (
     default_pair,
     explain_query,
     prediction_query,
-    resampled_queries,
-    swap_query,
 )
 from engine.together import ask_each
 from engine.worker import Method
 from reports.bundle import read
+from reports.gather import grounds_of
 from reports.letter import Letter, check_reference, report, title
 from reports.manifest import unstamped
-from reports.reasons import RESAMPLES, Grounds, candidates
 from reports.report import Stamp
 from reports.signing import draft, publish
 from storage.files import write_whole
@@ -102,15 +99,8 @@ def letters(
         for position, target in zip(positions, targets, strict=True)
     ]
     explained = ask(method, queries)
-    parts = [[each.positions for each in candidates(found, spec, 0)] for found in explained]
-    swapped = ask(Predict(), [swap_query(query, 0, part) for query, part in zip(queries, parts, strict=True)])
-    # Only texts have references of their own, and those cannot be drawn again.
-    drawn = [each.reference for each in resampled_queries(mailing.subject, queries[0], RESAMPLES)]
-    resampled = iter(ask(method, [replace(query, reference=other) for query in queries for other in drawn]))
-    return [
-        Letter(mailing.subject, model, Grounds(0, found, swap, tuple(islice(resampled, len(drawn)))))
-        for found, swap in zip(explained, swapped, strict=True)
-    ]
+    grounds = grounds_of(ask, mailing.subject, spec, method, explained)
+    return [Letter(mailing.subject, model, each) for each in grounds]
 
 
 def _explained(

@@ -1,12 +1,13 @@
 """Asks everything that a report rests on; what was asked before is not computed again."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import numpy as np
 
 from access.desk import Desk
 from attacks.base import Attack
-from core.nouns import ModelFile, Query, Reference, Subject, Target
+from core.nouns import ModelFile, ModelSpec, Query, Reference, Subject, Target
 from core.results import Attacked, Attribution, Comparison, Result
 from core.scores import decide
 from engine.engine import Lane, Question
@@ -24,6 +25,7 @@ from engine.questions import (
     shifted_queries,
     swap_query,
 )
+from engine.worker import Method
 from explainers.base import Explainer
 from reports.case import CaseFile
 from reports.dossier import Chosen, Dossier, choose
@@ -42,6 +44,7 @@ NO_LIMIT = 1.0
 """The size at which every value may move through its whole range."""
 
 Progress = Callable[[float], None]
+Ask = Callable[[Method, Sequence[Query]], list[Result]]
 
 
 def comparison_questions(model: ModelFile, method: Explainer, query: Query, attacked: Attacked) -> list[Question]:
@@ -71,7 +74,8 @@ def gather(
     (population,) = asking.ask(Predict(), population_query(model, reference))
     query = explain_query(subject, model, [row], target, reference)
     attributions = tuple(found for method in explainers for found in asking.ask(method, query))
-    grounds = _grounds(asking, subject, explainers[0], attributions[0])[0] if attributions[0].compares else None
+    first = attributions[0]
+    grounds = grounds_of(asking.several, subject, model.spec, explainers[0], [first])[0] if first.compares else None
     comparison = None
     if attack is not None:
         (attacked,) = asking.ask(attack, attack_query(subject, model, [row]))
@@ -106,7 +110,7 @@ def gather_dossier(
     first, second = (kind() for kind in default_pair(spec))
     queries = _case_queries(subject, model, cases, judged.outputs[_places(drawn, cases)], target, reference)
     explained = asking.ask(first, *queries)
-    grounds = tuple(each for found in explained for each in _grounds(asking, subject, first, found))
+    grounds = tuple(grounds_of(asking.several, subject, spec, first, explained))
     seconds = tuple(asking.ask(second, *queries))
     attacks = _attacks(asking, subject, model, target, reference) if attacks_for(spec) else ()
     asking.done()
@@ -121,7 +125,11 @@ class _Asking:
         self._steps, self._done = steps, 0
         self._progress = progress or (lambda share: None)
 
-    def ask(self, method: Explainer | Attack | Predict, *queries: Query) -> list[Result]:
+    def ask(self, method: Method, *queries: Query) -> list[Result]:
+        """The same of queries one by one."""
+        return self.several(method, queries)
+
+    def several(self, method: Method, queries: Sequence[Query]) -> list[Result]:
         """The answers in order. What is not answered yet is called off where one raises."""
         jobs = [self._desk.submit(Question(self.model, method, query, self._lane)) for query in queries]
         found = []
@@ -146,13 +154,21 @@ class _Asking:
         self._progress(min(1.0, (self._done + more) / self._steps))
 
 
-def _grounds(asking: _Asking, subject: Subject, method: Explainer, explained: Attribution) -> list[Grounds]:
-    """What the reasons rest on for every row of an explanation by `method`."""
-    query, spec = explained.query, asking.model.spec
-    parts = [[each.positions for each in candidates(explained, spec, index)] for index in range(len(query))]
-    swapped = asking.ask(Predict(), *(swap_query(query, index, each) for index, each in enumerate(parts)))
-    others = tuple(asking.ask(method, *resampled_queries(subject, query, RESAMPLES)))
-    return [Grounds(index, explained, each, others) for index, each in enumerate(swapped)]
+def grounds_of(
+    ask: Ask, subject: Subject, spec: ModelSpec, method: Explainer, explained: Sequence[Attribution]
+) -> list[Grounds]:
+    """What the reasons rest on for every row of some explanations by `method`, in their order."""
+    rows = [(number, index) for number, found in enumerate(explained) for index in range(len(found.query))]
+    swaps = []
+    for number, index in rows:
+        parts = [each.positions for each in candidates(explained[number], spec, index)]
+        swaps.append(swap_query(explained[number].query, index, parts))
+    swapped = ask(Predict(), swaps)
+    others = [resampled_queries(subject, found.query, RESAMPLES) for found in explained]
+    answers = iter(ask(method, [query for queries in others for query in queries]))
+    resampled = [tuple(islice(answers, len(queries))) for queries in others]
+    pairs = zip(rows, swapped, strict=True)
+    return [Grounds(index, explained[number], swap, resampled[number]) for (number, index), swap in pairs]
 
 
 def _case_queries(

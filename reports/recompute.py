@@ -28,6 +28,7 @@ from reports.manifest import schema_digest, sha256, tolerance
 from reports.numbers import counted, listed
 from reports.reasons import candidates
 from reports.withholding import seen
+from storage.files import read_named
 
 Progress = Callable[[float], None]
 _NO_NUMBERS = ("query", "method", "facts", "norm")
@@ -123,7 +124,7 @@ def subject_from(bundle: Bundle, model: Path, data: Path) -> Subject:
             f"Its reader may not see what these columns may hold: {', '.join(bundle.manifest['masked'])}",
             "Ask whoever made it to check it where the subject is",
         )
-    told, bodies = bundle.manifest, {"model": _body(model), "data": _body(data)}
+    told, bodies = bundle.manifest, {"model": read_named(model), "data": read_named(data)}
     if sha256(bodies["model"]) != told["model"]["sha256"]:
         raise _another("model", model, told["model"]["sha256"], bodies["model"])
     another = _another("data", data, told["data"]["sha256"], bodies["data"])
@@ -151,15 +152,6 @@ def _card(bundle: Bundle) -> str:
         return card_in(bundle.sheet)
     except (KeyError, TypeError, ValueError, AttributeError):
         return ""  # no page of ours, which the comparison of the pages says
-
-
-def _body(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserFacingError(
-            f"{file.name} cannot be read", f"The system refuses it ({error.strerror})", "Name another file"
-        ) from error
 
 
 def _read(bundle: Bundle, bodies: Mapping[str, bytes]) -> Subject:

@@ -1,8 +1,21 @@
-"""Files that appear whole or not at all."""
+"""Files that a person names, read and written; what is written appears whole or not at all."""
 
 import os
 import secrets
 from pathlib import Path
+
+from core.errors import UserFacingError
+
+
+def read_named(place: Path, most: int | None = None) -> bytes:
+    """A file's bytes, one more than `most` where it has more. Raises UserFacingError where the system refuses it."""
+    try:
+        with place.open("rb") as file:
+            return file.read() if most is None else file.read(most + 1)
+    except OSError as error:
+        raise UserFacingError(
+            f"{place} cannot be read", f"The system refuses it ({error.strerror})", "Name a file that can be read"
+        ) from error
 
 
 def write_whole(place: Path, body: bytes, mode: int = 0o666, *, new: bool = False) -> None:

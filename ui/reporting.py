@@ -18,12 +18,13 @@ from engine.questions import ATTACK_SIZES, attacks_for, default_pair
 from explainers.base import Explainer
 from reports import decision, full, letter, summary, words
 from reports.batch import Mailing, letters
+from reports.bundle import pack
 from reports.case import SECTIONS
 from reports.gather import gather, gather_dossier
 from reports.numbers import counted
-from reports.pdf import preview
+from reports.pdf import build, preview
 from reports.report import AUDIENCES, Report, Stamp
-from reports.signing import Published, draft, publish
+from reports.signing import Published, publish
 from ui import address, choices, forms, parts, problems, waiting
 from ui.context import Context
 from ui.verifying import certificate
@@ -267,8 +268,8 @@ def take_away(ctx: Context, made: Made) -> None:
     report, published = made.report, made.published
     if published is None:
         with st.container(horizontal=True):
-            _download(ctx, "Download the draft", report, lambda: draft(report).pdf, ".pdf")
-            _download(ctx, "Evidence", report, lambda: draft(report).bundle, ".assay")
+            _download(ctx, "Download the draft", report, lambda: build(report), ".pdf")
+            _download(ctx, "Evidence", report, lambda: pack(report), ".assay")
         parts.quiet(f"A draft, not signed: report {report.id}.")
         return
     said = report.stamp.said

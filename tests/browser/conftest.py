@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from access.sessions import COOKIE
 from tests.browser.harness import DESKTOP, ROOT, Faults, chromium, running_app, screenshot
@@ -43,21 +43,31 @@ def faults() -> Faults:
 
 
 @pytest.fixture
-def open_page(browser, app_url, faults) -> Iterator[Callable[..., Page]]:
-    """Opens an empty page on the app: `open_page(size=PHONE, shade="dark")`. At the end none may have complained."""
+def new_context(browser, faults) -> Iterator[Callable[..., BrowserContext]]:
+    """A fresh browser at an address: `new_context(origin, size=PHONE)`. At the end none may have complained."""
     contexts = []
 
-    def open_(size: tuple[int, int] = DESKTOP, shade: str = "light") -> Page:
+    def new(origin: str, size: tuple[int, int] = DESKTOP, **more: str) -> BrowserContext:
         viewport = {"width": size[0], "height": size[1]}
-        context = browser.new_context(base_url=app_url, viewport=viewport, color_scheme=shade, accept_downloads=True)
+        context = browser.new_context(base_url=origin, viewport=viewport, accept_downloads=True, **more)
         faults.watch(context)
         contexts.append(context)
-        return context.new_page()
+        return context
 
-    yield open_
+    yield new
     for context in contexts:
         context.close()
     assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def open_page(new_context, app_url) -> Callable[..., Page]:
+    """Opens an empty page on the app: `open_page(size=PHONE, shade="dark")`."""
+
+    def open_(size: tuple[int, int] = DESKTOP, shade: str = "light") -> Page:
+        return new_context(app_url, size, color_scheme=shade).new_page()
+
+    return open_
 
 
 @pytest.fixture
@@ -67,26 +77,16 @@ def page(open_page) -> Page:
 
 
 @pytest.fixture
-def enter(browser, house: Hosted, faults) -> Iterator[Callable[..., Page]]:
-    """An empty page in a fresh browser in which somebody is signed in at `house`, which is the test's own fixture.
-
-    At the end none may have complained.
-    """
-    contexts = []
+def enter(new_context, house: Hosted) -> Callable[..., Page]:
+    """An empty page in a fresh browser in which somebody is signed in at `house`, which is the test's own fixture."""
 
     def enter(sub: str, size: tuple[int, int] = DESKTOP) -> Page:
-        viewport = {"width": size[0], "height": size[1]}
-        context = browser.new_context(base_url=house.origin, viewport=viewport, accept_downloads=True)
+        context = new_context(house.origin, size)
         cookie = house.signed_in(sub).cookies[COOKIE]
         context.add_cookies([{"name": COOKIE, "value": cookie, "url": house.origin}])
-        faults.watch(context)
-        contexts.append(context)
         return context.new_page()
 
-    yield enter
-    for context in contexts:
-        context.close()
-    assert not faults, "\n".join(faults)
+    return enter
 
 
 @pytest.hookimpl(wrapper=True)

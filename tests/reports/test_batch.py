@@ -11,31 +11,23 @@ import numpy as np
 import pytest
 
 from access.desk import Desk
-from access.log import Log
-from access.people import LOCAL
 from core import codec
 from core.errors import UserFacingError
-from engine.engine import Engine
 from engine.subjects import load_subject
 from reports import batch
 from reports.batch import Mailing, file_name, letters, write
 from reports.bundle import read
 from reports.letter import report
 from reports.report import Stamp
-from storage.evidence import EvidenceStore
-from storage.stores import stores
+from tests.reports.signed import house
 
 ROWS = 5
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("batch") / "home"))
-        opened = stores()
-        engine = Engine(EvidenceStore(opened.vault))
-        yield Desk(LOCAL, engine, opened, Log(opened.database, opened.vault))
-        engine.close()
+    with house(tmp_path_factory.mktemp("batch") / "home") as found:
+        yield found
 
 
 @pytest.fixture

@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 
 from access.desk import Desk
-from access.log import Log
-from access.people import LOCAL
 from attacks import attack
 from core.codec import load
 from core.digest import digest
 from core.errors import UserFacingError
 from core.nouns import Target
 from core.results import Attacked
-from engine.engine import Engine
 from engine.questions import default_pair
 from engine.subjects import load_subject
 from reports import bundle, decision
@@ -26,8 +23,7 @@ from reports.diff import Change, changes, opened
 from reports.gather import gather
 from reports.report import Exhibit, Report, Stamp
 from reports.signing import publish
-from storage.evidence import EvidenceStore
-from storage.stores import stores
+from tests.reports.signed import house
 from tests.reports.test_words import FORBIDDEN
 
 DRAFT = Stamp(date(2026, 11, 23))
@@ -36,12 +32,8 @@ SECTIONS = ("decision", "attributions", "attack")
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("diff") / "home"))
-        opened_stores = stores()
-        engine = Engine(EvidenceStore(opened_stores.vault))
-        yield Desk(LOCAL, engine, opened_stores, Log(opened_stores.database, opened_stores.vault))
-        engine.close()
+    with house(tmp_path_factory.mktemp("diff") / "home") as found:
+        yield found
 
 
 def made(desk: Desk, model: str, seed: int = 7) -> Report:

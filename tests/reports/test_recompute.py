@@ -11,9 +11,7 @@ import pytest
 import tomli_w
 
 from access.desk import Desk
-from access.log import Log
 from access.masks import masked
-from access.people import LOCAL
 from attacks.base import Attack
 from core.errors import UserFacingError
 from core.nouns import ModelSpec, Query, Reference, Subject, Target
@@ -40,7 +38,7 @@ from reports.pdf import build
 from reports.reasons import candidates
 from reports.recompute import Difference, recompute, subject_from, subject_here, taken_on_trust
 from reports.report import Exhibit, Report, Stamp
-from storage.stores import close_stores, stores
+from tests.reports.signed import house
 
 STAMP = Stamp(date(2026, 11, 26))
 FILES = {"mlp": "mlp.safetensors", "xgboost": "xgboost.json", "lightgbm": "lightgbm.txt", "cnn": "cnn.safetensors"}
@@ -48,13 +46,9 @@ MARGIN = Target(1, "margin")
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory) -> Iterator[Desk]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("first") / "home"))
-        engine, opened = Engine.open(), stores()
-        yield Desk(LOCAL, engine, opened, Log(opened.database, opened.vault))
-        engine.close()
-        close_stores()
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with house(tmp_path_factory.mktemp("first") / "home") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -6,22 +6,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from access.desk import Desk
-from access.log import Log
-from access.people import LOCAL
 from core.likeness import unlike
-from engine.engine import Engine
 from engine.subjects import load_subject
-from storage.stores import close_stores, stores
+from tests.reports.signed import house
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("house") / "home"))
-        engine, opened = Engine.open(), stores()
-        yield Desk(LOCAL, engine, opened, Log(opened.database, opened.vault))
-        engine.close()
-        close_stores()
+    with house(tmp_path_factory.mktemp("house") / "home") as found:
+        yield found
 
 
 def draw(desk) -> None:
