@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -97,7 +98,7 @@ def _report(args: argparse.Namespace) -> int:
     body = _read(args.file, LARGEST)
     verdict = verify_report(body, trust, _beside(args, LARGEST_BESIDE))
     good = True
-    for line in (*verdict.lines, *(_further(args, body, verdict.bundle) if verdict.bundle else ())):
+    for line in chain(verdict.lines, _further(args, body, verdict.bundle) if verdict.bundle else ()):
         good = good and line.good is not False
         print(shown(line.sentence if line.good is not False else f"Not verified: {line.sentence}"), flush=True)
     if good:
@@ -172,15 +173,24 @@ def _same_data(args: argparse.Namespace, bundle: "Bundle") -> bool:
 
 
 def _again(args: argparse.Namespace, body: bytes, bundle: "Bundle") -> "Iterator[Line]":
-    """The report printed and its questions asked once more."""
-    from command.bar import bar
-    from engine.engine import Engine
-    from reports.recompute import recompute, subject_from, subject_here, taken_on_trust
-    from reports.remade import pages
+    """The report printed and its questions asked once more. That they cannot be asked is a finding too."""
     from reports.verifying import PDF, Line, printed_again
 
     if body.startswith(PDF):
         yield printed_again(body, bundle)
+    try:
+        yield from _asked_again(args, bundle)
+    except UserFacingError as error:
+        yield Line(False, f"It was not computed again. {error}")
+
+
+def _asked_again(args: argparse.Namespace, bundle: "Bundle") -> "Iterator[Line]":
+    from command.bar import bar
+    from engine.engine import Engine
+    from reports.recompute import recompute, subject_from, subject_here, taken_on_trust
+    from reports.remade import pages
+    from reports.verifying import Line
+
     files = args.model is not None and args.data is not None
     subject = subject_from(bundle, args.model, args.data) if files else subject_here(bundle)
     if files:
@@ -197,14 +207,9 @@ def _again(args: argparse.Namespace, body: bytes, bundle: "Bundle") -> "Iterator
 
 
 def _read(place: Path, most: int | None = None) -> bytes:
-    """A file's bytes, one more than `most` where it has more."""
-    try:
-        with place.open("rb") as file:
-            return file.read() if most is None else file.read(most + 1)
-    except OSError as error:
-        raise UserFacingError(
-            f"{place} cannot be read", f"The system refuses it ({error.strerror})", "Name another file"
-        ) from error
+    from storage.files import read_named  # a log is checked without anything of the store
+
+    return read_named(place, most)
 
 
 # --- logs ------------------------------------------------------------------------------------------------------------

@@ -140,6 +140,16 @@ def test_everything_is_computed_again_from_files_alone(door: Door) -> None:
     assert all(f"\n{name}: " in said for name in ("decision", "reference-scores", "explanation-1"))
 
 
+def test_what_cannot_be_computed_again_is_a_finding_after_all_others(door: Door) -> None:
+    """Of another model, and of a subject that is not here: the report can be read, and does not verify."""
+    Path("model").write_bytes(Path("model").read_bytes() + b" ")
+    status, said = door("report.pdf", "--trust", "signer.pem", "--recompute", "--model", "model", "--data", "data")
+    lines = said.splitlines()
+    assert status == 1 and lines[0] == "The PDF is as it was signed."
+    assert any(line.startswith("Not verified: model is not the model of the report") for line in lines)
+    assert lines[-1].startswith("Not verified: It was not computed again. model is not the model of this report.")
+
+
 @pytest.mark.parametrize(
     "words",
     [
