@@ -263,3 +263,12 @@ def test_a_card_that_is_printed_can_be_printed_again_from_the_pages(loans: World
     assert "**Data.** 200 rows, made by hand." in again and "**Intended use.** tests. Nothing more: ever." in again
     assert pages(again) == printed
     assert full.card_in(pages("")) == ""
+
+
+def test_a_cards_lists_and_addresses_are_told_in_one_line(loans: World) -> None:
+    card = "**Models.**\n- `a`: trees.\n- `b`: a network.\n\n**Scores**, held out:\n- a: 0.9\n- b: 0.8, <https://x.org>"
+    found = dossier(loans)
+    printed = full.report(replace(found, model=replace(found.model, card=card)), STAMP).printed
+    told = full.card_in(printed)
+    assert "**Models.** a: trees.; b: a network." in told
+    assert "**Scores.** held out: a: 0.9; b: 0.8, https://x.org" in told
