@@ -26,7 +26,7 @@ def render(ctx: Bench) -> None:
         return
     found = verifying.verdict(ctx.desk, given)
     with heading.container():
-        parts.headline(verifying.headline(given.name, found))
+        parts.headline(verifying.headline(given.name, found.lines))
     if found.bundle is not None:
         verifying.about(found.bundle)
     verifying.lines(found.lines)
@@ -35,4 +35,6 @@ def render(ctx: Bench) -> None:
         with problems.shown():
             again = verifying.again(ctx.desk, given, found.bundle)
             if again is not None:
+                with heading.container():
+                    parts.headline(verifying.headline(given.name, [*found.lines, *verifying.told(*again)]))
                 verifying.differences(*again)

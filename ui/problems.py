@@ -1,12 +1,16 @@
 """Expected errors, shown in one place and one form: what happened, why, what to do."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import streamlit as st
 
 from core.errors import UserFacingError
 from engine.engine import Cancelled
+
+_ADDRESS = re.compile(r"https?:(?=//)|www(?=\.)", re.IGNORECASE)
+_JOINER = "\u2060"
 
 
 @contextlib.contextmanager
@@ -27,5 +31,9 @@ def show(error: UserFacingError) -> None:
 
 
 def literal(text: str) -> str:
-    """`text` as Markdown that prints as itself: names and values are not ours."""
-    return "".join(f"\\{char}" if char in r"\`*_{}[]()#+-.!|<>$~:&" else char for char in text)
+    """`text` as Markdown that prints as itself: names and values are not ours.
+
+    An address in it is no link: escaped, it would become one all the same, so an unseen word joiner parts it.
+    """
+    parted = _ADDRESS.sub(f"\\g<0>{_JOINER}", text)
+    return "".join(f"\\{char}" if char in r"\`*_{}[]()#+-.!|<>$~:&" else char for char in parted)

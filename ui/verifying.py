@@ -113,11 +113,11 @@ def forget() -> None:
         st.session_state.pop(name, None)
 
 
-def headline(name: str, found: Verdict) -> str:
+def headline(name: str, found: Sequence[Line]) -> str:
     """Whether it holds, as a sentence."""
-    checks = [line for line in found.lines if line.good is not None]
+    checks = [line for line in found if line.good is not None]
     failed = sum(line.good is False for line in checks)
-    if found.ok:
+    if not failed:
         return f"{name} holds: {counted(len(checks), 'check')}, none failed."
     return f"{name} does not hold: {counted(failed, 'check')} failed."
 
@@ -193,6 +193,11 @@ def _subject(desk: Desk, bundle: Bundle) -> Subject:
         f"No subject that you see has its model ({short(told['model']['digest'])}) and its data",
         "Run python assay.py verify with --recompute where both are",
     )
+
+
+def told(found: list[Difference], others: list[Line]) -> list[Line]:
+    """The same as findings, which count like those before."""
+    return [*(Line(each.ok, each.sentence) for each in found), *others]
 
 
 def differences(found: list[Difference], others: list[Line]) -> None:

@@ -112,6 +112,7 @@ def test_the_way_back_leads_to_the_page_before(page):
         ("/?subject=digits&model=xgboost", "Dense network"),
         ("/?row=99999", "from 1 to 569"),
         ("/?row=%3Cb%3Ebold", "<b>bold"),
+        ("/?row=https://example.org/x", "example.org/x"),
         ("/?class=zz", "benign, malignant"),
         ("/?shap=foo", "Exact tree SHAP"),
         ("/?captum=foo", "Occlusion"),
@@ -134,6 +135,7 @@ def test_what_an_address_cannot_mean_is_refused_in_one_sentence_with_a_way_on(pa
     visit(page, address)
     expect(refusal(page)).to_have_count(1)
     expect(refusal(page)).to_contain_text(remedy)
+    assert refusal(page).get_by_role("link").count() == 0, "what somebody wrote into an address is no link"
     assert "Traceback" not in page.content() and "redacted" not in refusal(page).inner_text()
     assert re.fullmatch(r"(.+[.?]) (.+[.?]) (.+[.?])", refusal(page).inner_text().replace("\n", " "))
     row = page.get_by_role("textbox", name=re.compile("^(Patient|Scan)$"))
